@@ -1,0 +1,234 @@
+import { ByteReader } from '../protocol/byte-reader.js';
+import { dateFromTimestamp } from '../protocol/replication-messages.js';
+import {
+  MESSAGE_NAMES,
+  OperationBit,
+  PgOutputMessage,
+  type BeginMessage,
+  type CommitMessage,
+  type LogicalDecodingMessage,
+  type OldTupleKind,
+  type Relation,
+  type RelationColumn,
+  type ReplicaIdentity,
+  type Row,
+  type RowOperation,
+  type TypeMessage,
+} from './pgoutput-messages.js';
+import type { OidDatabase } from './oid-database.js';
+import type { CachedRelation, RelationCache } from './relation-cache.js';
+import { changedColumns, setColumn } from './row-reader.js';
+
+/** Takes what the decoder reads, in the order of the stream. Rows come as arguments, so that none needs an envelope. */
+export interface PgOutputVisitor {
+  begin(message: BeginMessage): void;
+  commit(message: CommitMessage): void;
+  origin(name: string): void;
+  /** Sets `relation.interest`, which decides from here on which rows are decoded. */
+  relation(relation: CachedRelation): void;
+  insert(relation: CachedRelation, record: Row): void;
+  update(
+    relation: CachedRelation,
+    record: Row,
+    oldRecord: Row | null,
+    oldKind: OldTupleKind | null,
+    changed: readonly string[] | null,
+    unchangedToast: readonly string[],
+  ): void;
+  delete(relation: CachedRelation, oldRecord: Row, oldKind: OldTupleKind): void;
+  truncate(relations: readonly CachedRelation[], cascade: boolean, restartIdentity: boolean): void;
+  /** A row that nobody wants: seen, counted, not decoded. */
+  passed(relation: CachedRelation, operation: RowOperation): void;
+  message(message: LogicalDecodingMessage): void;
+}
+
+const IDENTITIES: Readonly<Record<number, ReplicaIdentity>> = {
+  0x64: 'default', // d
+  0x6e: 'nothing', // n
+  0x66: 'full', // f
+  0x69: 'index', // i
+};
+
+/**
+ * Bytes of the pgoutput plugin, protocol version 1, to calls of a visitor. Every read is bounded by the message; a
+ * malformed one is a `DecodeError`. Holds the relation cache, so it lives as long as one connection.
+ */
+export class PgOutputDecoder {
+  private readonly reader = new ByteReader();
+
+  constructor(
+    private readonly relations: RelationCache,
+    private readonly oids: OidDatabase,
+    private readonly visitor: PgOutputVisitor,
+  ) {}
+
+  /** Decodes one message in `buffer[start, end)`. @throws DecodeError */
+  decode(buffer: Buffer, start: number, end: number): void {
+    const type = start < end ? buffer[start]! : -1;
+    const reader = this.reader.reset(buffer, start, end, MESSAGE_NAMES[type] ?? `0x${type.toString(16)}`);
+    reader.uint8();
+    switch (type) {
+      case PgOutputMessage.Insert:
+        return this.insert(reader);
+      case PgOutputMessage.Update:
+        return this.update(reader);
+      case PgOutputMessage.Delete:
+        return this.delete(reader);
+      case PgOutputMessage.Begin:
+        return this.begin(reader);
+      case PgOutputMessage.Commit:
+        return this.commit(reader);
+      case PgOutputMessage.Relation:
+        return this.relation(reader);
+      case PgOutputMessage.Truncate:
+        return this.truncate(reader);
+      case PgOutputMessage.Type:
+        return this.type(reader);
+      case PgOutputMessage.Origin:
+        return this.origin(reader);
+      case PgOutputMessage.Message:
+        return this.message(reader);
+      default:
+        return reader.fail('unknown message type');
+    }
+  }
+
+  private insert(reader: ByteReader): void {
+    const relation = this.known(reader);
+    if ((relation.interest.mask & OperationBit.insert) === 0) return this.visitor.passed(relation, 'insert');
+    this.expect(reader, 0x4e);
+    const record = relation.rows.row(reader);
+    reader.expectEnd();
+    this.visitor.insert(relation, record);
+  }
+
+  private update(reader: ByteReader): void {
+    const cached = this.known(reader);
+    if ((cached.interest.mask & OperationBit.update) === 0) return this.visitor.passed(cached, 'update');
+    const { rows } = cached;
+    const oldKind = this.oldTupleKind(reader);
+    const oldStart = reader.position;
+    const oldRecord = oldKind === null ? null : oldKind === 'full' ? rows.row(reader) : rows.key(reader);
+    this.expect(reader, 0x4e);
+    const newStart = reader.position;
+    const record = rows.row(reader);
+    let { unchangedToast } = rows;
+    reader.expectEnd();
+    let changed: string[] | null = null;
+    if (oldKind === 'full') {
+      changed = changedColumns(cached.relation, reader.buffer, oldStart, newStart);
+      unchangedToast = fillFromOldRow(record, oldRecord!, unchangedToast);
+    }
+    this.visitor.update(cached, record, oldRecord, oldKind, changed, unchangedToast);
+  }
+
+  private delete(reader: ByteReader): void {
+    const relation = this.known(reader);
+    if ((relation.interest.mask & OperationBit.delete) === 0) return this.visitor.passed(relation, 'delete');
+    const kind = this.oldTupleKind(reader);
+    if (kind === null) return reader.fail('a Delete without an old tuple');
+    const oldRecord = kind === 'full' ? relation.rows.row(reader) : relation.rows.key(reader);
+    reader.expectEnd();
+    this.visitor.delete(relation, oldRecord, kind);
+  }
+
+  private truncate(reader: ByteReader): void {
+    const count = reader.int32();
+    const flags = reader.uint8();
+    if (count < 0 || count * 4 !== reader.remaining) reader.fail(`${count} relations announced`);
+    const relations: CachedRelation[] = [];
+    for (let index = 0; index < count; index++) relations.push(this.known(reader));
+    this.visitor.truncate(relations, (flags & 1) !== 0, (flags & 2) !== 0);
+  }
+
+  private begin(reader: ByteReader): void {
+    const finalLsn = reader.uint64();
+    const commitTimestamp = dateFromTimestamp(reader.int64());
+    const xid = reader.uint32();
+    reader.expectEnd();
+    this.visitor.begin({ finalLsn, commitTimestamp, xid });
+  }
+
+  private commit(reader: ByteReader): void {
+    reader.uint8(); // flags, unused
+    const commitLsn = reader.uint64();
+    const endLsn = reader.uint64();
+    reader.int64(); // the commit timestamp again
+    reader.expectEnd();
+    this.visitor.commit({ commitLsn, endLsn });
+  }
+
+  private origin(reader: ByteReader): void {
+    reader.uint64(); // the commit's LSN on the origin
+    const name = reader.cString();
+    reader.expectEnd();
+    this.visitor.origin(name);
+  }
+
+  private relation(reader: ByteReader): void {
+    const id = reader.uint32();
+    // An empty namespace stands for pg_catalog.
+    const schema = reader.cString() || 'pg_catalog';
+    const table = reader.cString();
+    const replicaIdentity = IDENTITIES[reader.uint8()] ?? reader.fail('unknown replica identity');
+    const count = reader.int16();
+    if (count < 0) reader.fail(`${count} columns announced`);
+    const columns: RelationColumn[] = [];
+    for (let index = 0; index < count; index++) {
+      const isKey = (reader.uint8() & 1) !== 0;
+      const name = reader.cString();
+      columns.push({ name, typeOid: reader.uint32(), typeModifier: reader.int32(), isKey });
+    }
+    reader.expectEnd();
+    const relation: Relation = { id, schema, table, replicaIdentity, columns };
+    this.visitor.relation(this.relations.add(relation));
+  }
+
+  private type(reader: ByteReader): void {
+    const message: TypeMessage = {
+      oid: reader.uint32(),
+      schema: reader.cString() || 'pg_catalog',
+      name: reader.cString(),
+    };
+    reader.expectEnd();
+    this.oids.learn(message);
+  }
+
+  private message(reader: ByteReader): void {
+    const transactional = (reader.uint8() & 1) !== 0;
+    const lsn = reader.uint64();
+    const prefix = reader.cString();
+    const content = reader.bytes(reader.int32());
+    reader.expectEnd();
+    this.visitor.message({ transactional, lsn, prefix, content });
+  }
+
+  private known(reader: ByteReader): CachedRelation {
+    const id = reader.uint32();
+    return this.relations.get(id) ?? reader.fail(`relation ${id} has not been described on this connection`);
+  }
+
+  private expect(reader: ByteReader, byte: number): void {
+    const found = reader.uint8();
+    if (found !== byte) reader.fail(`tuple kind 0x${found.toString(16)} where 0x${byte.toString(16)} was expected`);
+  }
+
+  /** Reads 'K' or 'O'; leaves 'N' where it is and answers null. */
+  private oldTupleKind(reader: ByteReader): OldTupleKind | null {
+    const kind = reader.uint8();
+    if (kind === 0x4b) return 'key';
+    if (kind === 0x4f) return 'full';
+    if (kind !== 0x4e) reader.fail(`unknown tuple kind 0x${kind.toString(16)}`);
+    reader.position--;
+    return null;
+  }
+}
+
+/** With REPLICA IDENTITY FULL the old row holds what an unchanged TOAST value is. @returns what stays unknown */
+function fillFromOldRow(record: Row, oldRecord: Row, unchangedToast: readonly string[]): readonly string[] {
+  return unchangedToast.filter((name) => {
+    if (!Object.hasOwn(oldRecord, name)) return true;
+    setColumn(record, name, oldRecord[name]);
+    return false;
+  });
+}

@@ -1,0 +1,17 @@
+import type { HandlerDecorator, PlainHandlerOptions } from '../interfaces/handler.interface.js';
+import type { LogicalMessage } from '../interfaces/transaction.interface.js';
+import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
+
+/**
+ * Calls the method for messages that `pg_logical_emit_message(transactional, prefix, content)` wrote into the log.
+ *
+ * @param prefix exactly; none for every message
+ * @example
+ * \@OnLogicalMessage('outbox')
+ * async onMessage(message: LogicalMessage) {}
+ * @publicApi
+ */
+export function OnLogicalMessage(prefix?: string, options?: PlainHandlerOptions): HandlerDecorator<LogicalMessage> {
+  return (_target, _key, descriptor) =>
+    addHandlerMetadata(descriptor, { kind: 'message', prefix: prefix ?? null, options: storedOptions(options) });
+}

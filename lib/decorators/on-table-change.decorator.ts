@@ -1,0 +1,93 @@
+import type {
+  Change,
+  ChangeOf,
+  DeleteChange,
+  InsertChange,
+  Operation,
+  SnapshotChange,
+  UpdateChange,
+} from '../interfaces/change.interface.js';
+import type {
+  BatchOptions,
+  ContextOf,
+  Delivered,
+  HandlerDecorator,
+  HandlerOptions,
+} from '../interfaces/handler.interface.js';
+import type { AppName, RowOf, TableSelector } from '../interfaces/table.interface.js';
+import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
+
+/** A bare literal type would make TypeScript try the overload first ("specialized signature"). */
+type Only<O extends Operation> = O;
+type Options1<Row> = HandlerOptions<Row, AppName, undefined, false>;
+type Names = string | readonly string[];
+
+export interface OnTableChange {
+  /** Row type from PgListenerTables, table<Row>(), an entity class, or unchecked; everything inferred. */
+  <
+    const S extends TableSelector<App>,
+    O extends Operation = Operation,
+    const App extends AppName = 'default',
+    Batch extends BatchOptions | undefined = undefined,
+    const Tx extends boolean = false,
+  >(
+    table: S,
+    operations?: O | readonly O[],
+    options?: HandlerOptions<RowOf<S, App>, App, Batch, Tx>,
+  ): HandlerDecorator<Delivered<ChangeOf<RowOf<S, App>, O>, Batch>, ContextOf<Tx>>;
+  /** Row type given: TypeScript cannot infer the rest then, so the operations are spelled out here. */
+  <Row>(table: Names, operation: Only<'insert'>, options?: Options1<Row>): HandlerDecorator<InsertChange<Row>>;
+  <Row>(table: Names, operation: Only<'update'>, options?: Options1<Row>): HandlerDecorator<UpdateChange<Row>>;
+  <Row>(table: Names, operation: Only<'delete'>, options?: Options1<Row>): HandlerDecorator<DeleteChange<Row>>;
+  <Row>(table: Names, operation: Only<'snapshot'>, options?: Options1<Row>): HandlerDecorator<SnapshotChange<Row>>;
+  <Row>(
+    table: Names,
+    operations: readonly ('insert' | 'update')[],
+    options?: Options1<Row>,
+  ): HandlerDecorator<ChangeOf<Row, 'insert' | 'update'>>;
+  <Row>(
+    table: Names,
+    operations: readonly ('update' | 'delete')[],
+    options?: Options1<Row>,
+  ): HandlerDecorator<ChangeOf<Row, 'update' | 'delete'>>;
+  <Row>(
+    table: Names,
+    operations: readonly ('insert' | 'delete')[],
+    options?: Options1<Row>,
+  ): HandlerDecorator<ChangeOf<Row, 'insert' | 'delete'>>;
+  <Row>(
+    table: Names,
+    operations: readonly ('insert' | 'update' | 'delete')[],
+    options?: Options1<Row>,
+  ): HandlerDecorator<ChangeOf<Row, 'insert' | 'update' | 'delete'>>;
+  /** Any other set: the handler takes the whole union. */
+  <Row>(table: Names, operations?: readonly Operation[], options?: Options1<Row>): HandlerDecorator<Change<Row>>;
+}
+
+/**
+ * Calls the method for every committed change of a table, in commit order, at least once. May be stacked: each
+ * decorator is a handler of its own. Put it above decorators that replace the method.
+ *
+ * @param table `orders` (= `public.orders`), `schema.table`, `schema.*`, `*`, `!pattern` to exclude, an array of
+ *   them, or `table<Row>(name)`
+ * @param operations one, several, or none for all
+ * @example
+ * \@OnTableChange<Order>('orders', 'insert')
+ * async onCreated(change: InsertChange<Order>, context: PgListenerContext) {}
+ * @publicApi
+ */
+export const OnTableChange: OnTableChange = (selector: unknown, operations?: unknown, options?: unknown) =>
+  ((_target: object, _key: string | symbol, descriptor: PropertyDescriptor) => {
+    const selected = (Array.isArray(selector) ? selector : [selector]) as unknown[];
+    const entities = selected.filter((each) => typeof each === 'function') as { name: string }[];
+    addHandlerMetadata(descriptor, {
+      kind: 'table',
+      tables: selected
+        .filter((each) => typeof each !== 'function')
+        .map((each) => (typeof each === 'string' ? each : (each as { name: string }).name)),
+      entities: entities.map((each) => each.name),
+      operations:
+        operations === undefined ? [] : ((Array.isArray(operations) ? operations : [operations]) as Operation[]),
+      options: storedOptions(options),
+    });
+  }) as never;

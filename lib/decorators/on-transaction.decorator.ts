@@ -1,0 +1,19 @@
+import type { HandlerDecorator, PlainHandlerOptions } from '../interfaces/handler.interface.js';
+import type { Transaction } from '../interfaces/transaction.interface.js';
+import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
+
+/**
+ * Calls the method for every committed transaction, in order, after the row handlers of its changes. The transaction
+ * is valid until the method settles. One that exceeds `limits` cannot be held whole: the app halts and says so.
+ *
+ * @example
+ * \@OnTransaction()
+ * async onCommit(transaction: Transaction) {
+ *   for await (const change of transaction.changes) {}
+ * }
+ * @publicApi
+ */
+export function OnTransaction(options?: PlainHandlerOptions): HandlerDecorator<Transaction> {
+  return (_target, _key, descriptor) =>
+    addHandlerMetadata(descriptor, { kind: 'transaction', options: storedOptions(options) });
+}

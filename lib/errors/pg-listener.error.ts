@@ -1,0 +1,37 @@
+/** Where an error happened and how to mend it. Never holds a secret or a row value. */
+export interface PgListenerErrorDetails {
+  /** Name of the app (the named listener) that the error belongs to. */
+  readonly app?: string;
+  /** What to do about it: a sentence or the SQL that mends it. */
+  readonly hint?: string;
+  /** The error underneath: node-postgres', the system's, or the user's own. */
+  readonly cause?: unknown;
+}
+
+/**
+ * Base of every error that this package throws.
+ *
+ * `code` is stable and meant for programs; the message says what happened, where, and how to mend it.
+ *
+ * @publicApi
+ */
+export abstract class PgListenerError extends Error {
+  /** Stable identifier of the kind of error, such as `PG_LISTENER_DECODE`. */
+  abstract readonly code: string;
+  readonly app: string | undefined;
+  readonly hint: string | undefined;
+
+  constructor(message: string, details: PgListenerErrorDetails = {}) {
+    const where = details.app === undefined ? '' : ` [app "${details.app}"]`;
+    const mend = details.hint === undefined ? '' : `\n  How to mend it: ${details.hint}`;
+    super(`${message}${where}${mend}`, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = new.target.name;
+    this.app = details.app;
+    this.hint = details.hint;
+  }
+
+  /** True where trying again cannot help: the app halts and waits for a person. */
+  get fatal(): boolean {
+    return true;
+  }
+}

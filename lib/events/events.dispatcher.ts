@@ -1,0 +1,337 @@
+import type { RowChange } from '../changes/change.js';
+import type { LogicalMessageEvent } from '../changes/logical-message.js';
+import type { CommittedTransaction, TransactionInfo } from '../changes/transaction.js';
+import { TransactionTooLargeError } from '../errors/handler.error.js';
+import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
+import type { DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
+import type { WalPosition } from '../interfaces/wal-position.interface.js';
+import type { ChangeStreams } from './change-streams.js';
+import { decideFailure } from './failure-policy.js';
+import type { HandlerRegistry, Route } from './handler-registry.js';
+import type { HandlerRunner } from './handler-runner.js';
+import { describeWork, WorkQueue, type Work } from './work-queue.js';
+
+/** How long handlers may keep the event loop before timers and sockets get a turn. */
+const SLICE_MS = 20;
+const CHECK_SLICE_EVERY = 64;
+
+export interface DispatcherOptions {
+  readonly app: string;
+  readonly limits: { readonly changes: number; readonly bytes: number };
+  readonly registry: HandlerRegistry;
+  readonly streams: ChangeStreams;
+  readonly logger: ListenerLogger;
+  /** The app cannot go on: its stream must halt. */
+  readonly onFault: (error: Error) => void;
+}
+
+/**
+ * Takes transactions in pieces and gives them to the handlers: in commit order, one change at a time, for one change
+ * one handler after the other. Outlives connections: what a handler has in hand when a connection breaks runs on, and
+ * what follows on the next connection waits behind it.
+ *
+ * | state | meaning | leaves by |
+ * |---|---|---|
+ * | idle | nothing in hand | change, message, commit |
+ * | busy | a handler's promise, a retry's delay, or a turn for the event loop is awaited; what comes is queued | its end |
+ * | draining | as before, but nothing after the transaction in hand is begun | its end, a failure, `abandon()` |
+ * | stopped | everything that comes is dropped, unsettled: it comes again | `begin()` |
+ *
+ * A synchronous handler costs no promise and no closure; an asynchronous one costs its own promise and no closure.
+ */
+export class EventsDispatcher implements TransactionSink {
+  onRoom: () => void = () => undefined;
+  handedOver: WalPosition | null = null;
+  changesHandled = 0;
+  failures = 0;
+  /** The handler that has used up its attempts and is tried on, where there is one. */
+  blocked: string | null = null;
+  readonly queue: WorkQueue;
+
+  private state: 'running' | 'draining' | 'stopped' = 'stopped';
+  private isBusy = false;
+  private work: Work | null = null;
+  private runners: readonly HandlerRunner[] = [];
+  private next = 0;
+  private attempt = 1;
+  private finishedUpTo: WalPosition | null = null;
+  private handedCommit = 0n;
+  private handedMessage = 0n;
+  private openTransaction: TransactionInfo | null = null;
+  private collected: RowChange[] = [];
+  private collectedBytes = 0;
+  private collectedOf: TransactionInfo['commitLsn'] = 0n;
+  private calls = 0;
+  private sliceStart = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private turnTimer: NodeJS.Immediate | undefined;
+  private drained: (() => void) | undefined;
+  private epoch = 0;
+  private abortController = new AbortController();
+  private fulfilled: () => void = () => undefined;
+  private rejected: (error: unknown) => void = () => undefined;
+
+  constructor(private readonly options: DispatcherOptions) {
+    this.queue = new WorkQueue(options.limits);
+  }
+
+  get isFull(): boolean {
+    return this.queue.isFull;
+  }
+
+  get watchesTransactions(): boolean {
+    return this.options.registry.transactionRunners.length > 0 || this.options.streams.watchesTransactions;
+  }
+
+  route(schema: string, table: string): Route {
+    return this.options.registry.route(schema, table);
+  }
+
+  wantsMessage(prefix: string): boolean {
+    return this.options.registry.runnersOfMessage(prefix).length > 0;
+  }
+
+  /** Takes work from here on; what an earlier run left unfinished comes again. */
+  begin(): void {
+    if (this.state !== 'stopped') return;
+    const epoch = ++this.epoch;
+    // A promise of an earlier run may settle at any time; it must not be taken for one of this run.
+    this.fulfilled = () => epoch === this.epoch && this.succeeded();
+    this.rejected = (error) => epoch === this.epoch && this.failed(error);
+    this.abortController = new AbortController();
+    this.handedOver = this.finishedUpTo;
+    this.handedCommit = this.handedMessage = 0n;
+    this.state = 'running';
+  }
+
+  change(change: RowChange, route: Route, bytes: number): void {
+    this.accept({ kind: 'change', change, route, bytes }, bytes);
+  }
+
+  message(message: LogicalMessageEvent, bytes: number, unit: DeliveryUnit | null): void {
+    this.accept({ kind: 'message', message, bytes, unit }, bytes);
+  }
+
+  commit(transaction: CommittedTransaction, unit: DeliveryUnit): void {
+    this.accept({ kind: 'commit', transaction, unit }, -1);
+  }
+
+  turn(): void {
+    if (!this.isBusy) this.sliceStart = 0;
+  }
+
+  abort(): void {
+    this.queue.clear();
+  }
+
+  forget(): void {
+    this.handedOver = this.finishedUpTo = null;
+    this.handedCommit = this.handedMessage = 0n;
+    this.dropCollected();
+  }
+
+  /** Finishes the transaction in hand and takes nothing after it. Resolves when nothing runs; see `abandon`. */
+  drain(): Promise<void> {
+    if (this.state === 'running') this.state = 'draining';
+    const waitsForRetry = this.timer !== undefined;
+    if (this.state === 'stopped' || waitsForRetry || (!this.isBusy && this.openTransaction === null)) {
+      this.abandon();
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => (this.drained = resolve));
+  }
+
+  /** Gives up what runs: its handler's signal is aborted, its change stays unsettled and comes again. */
+  abandon(): void {
+    this.epoch++;
+    this.state = 'stopped';
+    this.abortController.abort();
+    clearTimeout(this.timer);
+    clearImmediate(this.turnTimer);
+    this.timer = this.turnTimer = undefined;
+    this.queue.clear();
+    if (this.work !== null && this.work.kind !== 'commit') this.queue.finished(this.work.bytes);
+    this.work = null;
+    this.isBusy = false;
+    this.blocked = null;
+    this.openTransaction = null;
+    this.drained?.();
+    this.drained = undefined;
+  }
+
+  private accept(work: Work, bytes: number): void {
+    if (this.state === 'stopped') return;
+    if (bytes >= 0) this.queue.received(bytes);
+    if (this.isBusy || !this.queue.isEmpty) this.queue.add(work);
+    else this.handle(work);
+  }
+
+  /** Begins one piece of work; it is finished on return, or `isBusy` is set. */
+  private handle(work: Work): void {
+    this.work = work;
+    this.next = 0;
+    this.attempt = 1;
+    this.runners = this.handOver(work);
+    this.advance();
+  }
+
+  /** Marks it as handed over, shows it to observers. @returns the handlers that are to see it */
+  private handOver(work: Work): readonly HandlerRunner[] {
+    const { registry, streams } = this.options;
+    if (work.kind === 'change') {
+      const { change, route } = work;
+      this.handedOver = change;
+      this.openTransaction = change.transaction;
+      if (route.watches.length > 0) streams.emit(change, route.watches);
+      return route.runners[change.operation];
+    }
+    if (work.kind === 'message') {
+      const { message, unit } = work;
+      if (unit === null) {
+        this.handedOver = message;
+        this.openTransaction = message.transaction;
+      } else {
+        // It may come again on a new connection while its handler still runs.
+        if (message.commitLsn === this.handedMessage) return [];
+        this.handedMessage = message.commitLsn;
+      }
+      return registry.runnersOfMessage(message.prefix);
+    }
+    const { transaction } = work;
+    if (transaction.info.commitLsn === this.handedCommit) return [];
+    this.handedCommit = transaction.info.commitLsn;
+    streams.emitTransaction(transaction);
+    return registry.transactionRunners;
+  }
+
+  /** Calls the handlers that are left, until one must be awaited; then finishes the work. */
+  private advance(): void {
+    const { runners } = this;
+    const work = this.work!;
+    while (this.next < runners.length) {
+      const runner = runners[this.next]!;
+      let pending: PromiseLike<unknown> | undefined;
+      try {
+        pending = runner.run(this.payload(work), transactionOf(work), this.attempt, this.abortController.signal);
+      } catch (error) {
+        this.isBusy = true;
+        return this.failed(error);
+      }
+      if (pending !== undefined) {
+        this.isBusy = true;
+        pending.then(this.fulfilled, this.rejected);
+        return;
+      }
+      this.attempt = 1;
+      this.next++;
+    }
+    this.finish(work);
+  }
+
+  private payload(work: Work): unknown {
+    if (work.kind === 'change') return work.change;
+    if (work.kind === 'message') return work.message;
+    return work.transaction.withChanges(this.collected);
+  }
+
+  private succeeded(): void {
+    this.isBusy = false;
+    this.blocked = null;
+    this.attempt = 1;
+    this.next++;
+    this.advance();
+    this.pump();
+  }
+
+  private failed(error: unknown): void {
+    // While the application closes, the user's own resources may be closed already: no attempt, no verdict.
+    if (this.state === 'draining') return this.abandon();
+    const runner = this.runners[this.next]!;
+    this.failures++;
+    const decision = decideFailure(this.attempt, runner.retry, runner.onExhausted);
+    const reason = error instanceof Error ? error : new Error(String(error));
+    const what = `Handler ${runner.id} failed on ${describeWork(this.work!)} (attempt ${this.attempt})`;
+    const hold = decision.isExhausted ? '; the position holds until it succeeds' : '';
+    this.options.logger.error(`${what}: ${reason.message}; next try in ${decision.delayMs} ms${hold}`, reason.stack);
+    if (decision.isExhausted) this.blocked = runner.id;
+    this.attempt++;
+    this.timer = setTimeout(() => this.retry(), decision.delayMs);
+  }
+
+  private retry(): void {
+    this.timer = undefined;
+    this.isBusy = false;
+    this.advance();
+    this.pump();
+  }
+
+  private finish(work: Work): void {
+    this.work = null;
+    this.blocked = null;
+    if (work.kind === 'commit') {
+      this.openTransaction = null;
+      this.dropCollected();
+      work.unit.settle();
+      if (this.state === 'draining') return this.abandon();
+    } else {
+      if (work.kind === 'change') {
+        this.finishedUpTo = work.change;
+        this.changesHandled++;
+        this.collect(work.change, work.bytes);
+      } else if (work.unit === null) {
+        this.finishedUpTo = work.message;
+      } else {
+        work.unit.settle();
+        if (this.state === 'draining' && this.openTransaction === null) return this.abandon();
+      }
+      if (this.queue.finished(work.bytes)) this.onRoom();
+    }
+    if (++this.calls % CHECK_SLICE_EVERY === 0) this.giveTurn();
+  }
+
+  /** Goes on with what was queued meanwhile. */
+  private pump(): void {
+    while (!this.isBusy && this.state !== 'stopped' && !this.queue.isEmpty) this.handle(this.queue.take());
+  }
+
+  /** Handlers that are quick each can be long together: timers keep the connection alive and must run. */
+  private giveTurn(): void {
+    const now = performance.now();
+    if (this.sliceStart === 0) this.sliceStart = now;
+    if (now - this.sliceStart < SLICE_MS) return;
+    this.isBusy = true;
+    this.turnTimer = setImmediate(() => {
+      this.turnTimer = undefined;
+      this.isBusy = false;
+      this.sliceStart = 0;
+      this.pump();
+    });
+  }
+
+  /** Keeps the change for the handlers of whole transactions. */
+  private collect(change: RowChange, bytes: number): void {
+    const { registry, limits, app } = this.options;
+    if (registry.transactionRunners.length === 0) return;
+    if (this.collectedOf !== change.commitLsn) this.dropCollected();
+    this.collectedOf = change.commitLsn;
+    this.collected.push(change);
+    this.collectedBytes += bytes;
+    if (this.collected.length <= limits.changes && this.collectedBytes <= limits.bytes) return;
+    const limit = `the limits (${limits.changes} changes, ${limits.bytes} bytes)`;
+    this.finishedUpTo = null;
+    this.dropCollected();
+    this.abandon();
+    this.options.onFault(new TransactionTooLargeError(app, change.lsn, limit));
+  }
+
+  private dropCollected(): void {
+    this.collected = [];
+    this.collectedBytes = 0;
+  }
+}
+
+function transactionOf(work: Work): TransactionInfo {
+  if (work.kind === 'change') return work.change.transaction;
+  if (work.kind === 'message') return work.message.transaction;
+  return work.transaction.info;
+}

@@ -1,0 +1,42 @@
+import type { OnExhausted } from '../interfaces/pg-listener-options.interface.js';
+
+/** Retry options with every default filled in. */
+export interface RetryPolicy {
+  readonly attempts: number;
+  readonly minDelayMs: number;
+  readonly maxDelayMs: number;
+  readonly factor: number;
+  readonly jitter: number;
+}
+
+/** What to do about a call that failed. */
+export type FailureDecision =
+  | { readonly action: 'retry'; readonly delayMs: number; readonly isExhausted: false }
+  /** 'block': tried on at the longest delay, loudly, holding the position. */
+  | { readonly action: 'retry'; readonly delayMs: number; readonly isExhausted: true };
+
+/**
+ * Decides about a failed attempt; pure. This is the one place for policies: further members of `OnExhausted` become
+ * further actions here and are carried out by the dispatcher.
+ *
+ * @param attempt the one that failed, from 1
+ */
+export function decideFailure(
+  attempt: number,
+  retry: RetryPolicy,
+  onExhausted: OnExhausted,
+  random: () => number = Math.random,
+): FailureDecision {
+  if (attempt < retry.attempts) {
+    const grown = Math.min(retry.minDelayMs * retry.factor ** (attempt - 1), retry.maxDelayMs);
+    return { action: 'retry', delayMs: jittered(grown, retry.jitter, random), isExhausted: false };
+  }
+  switch (onExhausted) {
+    case 'block':
+      return { action: 'retry', delayMs: jittered(retry.maxDelayMs, retry.jitter, random), isExhausted: true };
+  }
+}
+
+function jittered(delayMs: number, jitter: number, random: () => number): number {
+  return Math.round(delayMs * (1 - jitter * random()));
+}

@@ -1,0 +1,80 @@
+import { OperationBit, type RowOperation } from '../changes/change.js';
+import { TablePattern } from '../changes/table-pattern.js';
+import type { TableRoute } from '../interfaces/transaction-sink.interface.js';
+import { ALL_OPERATIONS, operationMask, type ChangeStreams, type ChangeWatch } from './change-streams.js';
+import type { HandlerRunner } from './handler-runner.js';
+
+const OPERATIONS = Object.keys(OperationBit) as RowOperation[];
+
+interface TableHandler {
+  readonly pattern: TablePattern;
+  readonly mask: number;
+  readonly runner: HandlerRunner;
+}
+
+/** Who takes the changes of one table, resolved once. */
+export class Route implements TableRoute {
+  mask = 0;
+  watches: readonly ChangeWatch[] = [];
+
+  constructor(
+    readonly schema: string,
+    readonly table: string,
+    /** By operation, in discovery order. */
+    readonly runners: Readonly<Record<RowOperation, readonly HandlerRunner[]>>,
+    readonly handledMask: number,
+  ) {}
+}
+
+/** (table, operation) to handlers; prefix to handlers; the handlers of whole transactions. */
+export class HandlerRegistry {
+  readonly transactionRunners: readonly HandlerRunner[];
+  private readonly messageRunners: readonly HandlerRunner[];
+  private readonly tableHandlers: readonly TableHandler[];
+  private readonly routes = new Map<string, Route>();
+
+  constructor(
+    runners: readonly HandlerRunner[],
+    private readonly streams: ChangeStreams,
+  ) {
+    this.transactionRunners = runners.filter(({ definition }) => definition.kind === 'transaction');
+    this.messageRunners = runners.filter(({ definition }) => definition.kind === 'message');
+    this.tableHandlers = runners
+      .filter(({ definition }) => definition.kind === 'table')
+      .map((runner) => ({
+        runner,
+        pattern: new TablePattern(runner.definition.tables),
+        mask: operationMask(runner.definition.operations),
+      }));
+    streams.onInterest = () => this.routes.forEach((route) => this.refresh(route));
+  }
+
+  route(schema: string, table: string): Route {
+    const key = `${schema}\0${table}`;
+    let route = this.routes.get(key);
+    if (route === undefined) {
+      const mine = this.tableHandlers.filter(({ pattern }) => pattern.matches(schema, table));
+      const runners = Object.fromEntries(
+        OPERATIONS.map((operation) => [
+          operation,
+          mine.filter(({ mask }) => (mask & OperationBit[operation]) !== 0).map(({ runner }) => runner),
+        ]),
+      ) as Record<RowOperation, HandlerRunner[]>;
+      const handled = mine.reduce((mask, each) => mask | each.mask, 0);
+      // A handler of whole transactions gets every change of every table that the app hears.
+      route = new Route(schema, table, runners, this.transactionRunners.length > 0 ? ALL_OPERATIONS : handled);
+      this.routes.set(key, route);
+      this.refresh(route);
+    }
+    return route;
+  }
+
+  runnersOfMessage(prefix: string): readonly HandlerRunner[] {
+    return this.messageRunners.filter(({ definition }) => definition.prefix === null || definition.prefix === prefix);
+  }
+
+  private refresh(route: Route): void {
+    route.watches = this.streams.watchesOf(route.schema, route.table);
+    route.mask = route.watches.reduce((mask, watch) => mask | watch.mask, route.handledMask);
+  }
+}

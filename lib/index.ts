@@ -1,0 +1,80 @@
+export { PgListenerModule, type PgListenerAsyncOptions } from './pg-listener.module.js';
+export { PgListener } from './pg-listener.js';
+export { PgListenerRegistry } from './pg-listener.registry.js';
+export { PgListenerConfig } from './configs/pg-listener-config.js';
+export { getChangesToken, getPgListenerConfigToken, getPgListenerToken } from './pg-listener.tokens.js';
+
+export { OnTableChange } from './decorators/on-table-change.decorator.js';
+export { OnTransaction } from './decorators/on-transaction.decorator.js';
+export { OnLogicalMessage } from './decorators/on-logical-message.decorator.js';
+export { InjectChanges, InjectPgListener, InjectPgListenerConfig } from './decorators/inject.decorators.js';
+
+export { changesOf, hasDelete, hasInsert, hasTruncate, hasUpdate } from './changes/transaction-filter.js';
+
+export {
+  table,
+  type AppName,
+  type PgListenerApps,
+  type PgListenerTables,
+  type RowOf,
+  type TableRef,
+  type TableSelector,
+} from './interfaces/table.interface.js';
+export type {
+  Change,
+  ChangeOf,
+  DeleteChange,
+  InsertChange,
+  Operation,
+  SnapshotChange,
+  TruncateChange,
+  UpdateChange,
+} from './interfaces/change.interface.js';
+export type {
+  LogicalMessage,
+  Transaction,
+  TransactionContext,
+  TransactionSummary,
+} from './interfaces/transaction.interface.js';
+export type {
+  BatchOptions,
+  HandlerDecorator,
+  HandlerOptions,
+  PgListenerContext,
+  PlainHandlerOptions,
+  TransactionalContext,
+} from './interfaces/handler.interface.js';
+export type {
+  HandlerOverride,
+  LimitsOptions,
+  OnExhausted,
+  PgListenerAppOptions,
+  PgListenerOptions,
+  PgListenerOptionsFactory,
+  RetryOptions,
+  SlotOptions,
+  StartupOptions,
+} from './interfaces/pg-listener-options.interface.js';
+export type {
+  PgListenerHealth,
+  PgListenerState,
+  PgListenerStats,
+  PgListenerStatus,
+} from './interfaces/status.interface.js';
+
+export { PgListenerError, type PgListenerErrorDetails } from './errors/pg-listener.error.js';
+export { DecodeError } from './errors/decode.error.js';
+export { PgListenerConfigError, type ConfigFault } from './errors/config.error.js';
+export { DuplicateAppError, LifecycleError, UnknownAppError } from './errors/app.error.js';
+export { HandlerDefinitionError, TablePatternError, TransactionTooLargeError } from './errors/handler.error.js';
+export {
+  AuthenticationError,
+  ConnectionError,
+  GapError,
+  PublicationError,
+  ServerBusyError,
+  ServerSetupError,
+  SlotError,
+  SlotInUseError,
+  StartupTimeoutError,
+} from './errors/replication.error.js';

@@ -1,0 +1,68 @@
+/** What happened to a row or a table. `snapshot`: the row existed before the stream began. */
+export type Operation = 'insert' | 'update' | 'delete' | 'truncate' | 'snapshot';
+
+/** What every change has. Changes are instances: copy them with `toJSON()`, not with spread. */
+export interface ChangeBase<O extends Operation> {
+  /** The app (named listener) that received it. */
+  readonly app: string;
+  readonly operation: O;
+  readonly schema: string;
+  readonly table: string;
+  /** Identity of the change: `<lsn>/<index>`. The same when it is delivered again. */
+  readonly id: string;
+  /** LSN of the commit, text `X/Y`. */
+  readonly lsn: string;
+  /** Place of the change in its transaction, from 0, counting every change that the publications carry. */
+  readonly index: number;
+  readonly xid: number;
+  readonly commitTimestamp: Date;
+  /** A plain copy, fit for JSON: dates as ISO text by JSON itself, bigint as text. */
+  toJSON(): Record<string, unknown>;
+}
+
+export interface InsertChange<Row = Record<string, unknown>> extends ChangeBase<'insert'> {
+  readonly record: Readonly<Row>;
+}
+
+export interface SnapshotChange<Row = Record<string, unknown>> extends ChangeBase<'snapshot'> {
+  readonly record: Readonly<Row>;
+}
+
+export interface UpdateChange<Row = Record<string, unknown>> extends ChangeBase<'update'> {
+  /** The row as it is now, without the columns named in `unchangedToast`. */
+  readonly record: Readonly<Row>;
+  /**
+   * The row as it was: all columns under REPLICA IDENTITY FULL; else the key's columns where the key changed, and null
+   * where it did not.
+   */
+  readonly oldRecord: Readonly<Partial<Row>> | null;
+  /** Under REPLICA IDENTITY FULL the columns whose value changed; null where the server does not tell. */
+  readonly changedColumns: readonly (keyof Row & string)[] | null;
+  /** Large columns that the update did not touch and the server did not send: absent from `record`, not null. */
+  readonly unchangedToast: readonly (keyof Row & string)[];
+}
+
+export interface DeleteChange<Row = Record<string, unknown>> extends ChangeBase<'delete'> {
+  /** The row as it was: all columns under REPLICA IDENTITY FULL, else the key's. */
+  readonly oldRecord: Readonly<Partial<Row>> | null;
+}
+
+/** One for each truncated table. */
+export interface TruncateChange extends ChangeBase<'truncate'> {
+  readonly cascade: boolean;
+  readonly restartIdentity: boolean;
+}
+
+export interface ChangeByOperation<Row> {
+  insert: InsertChange<Row>;
+  update: UpdateChange<Row>;
+  delete: DeleteChange<Row>;
+  truncate: TruncateChange;
+  snapshot: SnapshotChange<Row>;
+}
+
+/** Distributes over a union of rows. */
+export type ChangeOf<Row, O extends Operation> = Row extends unknown ? ChangeByOperation<Row>[O] : never;
+
+/** Any change of a table; tell the kinds apart by `operation`. */
+export type Change<Row = Record<string, unknown>> = ChangeOf<Row, Operation>;

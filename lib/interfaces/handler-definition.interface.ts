@@ -1,0 +1,42 @@
+import type { Operation } from './change.interface.js';
+import type { OnExhausted, RetryOptions } from './pg-listener-options.interface.js';
+
+/** What a decorator stores on the method, one entry for each decorator. */
+export type HandlerMetadata =
+  | {
+      readonly kind: 'table';
+      readonly tables: readonly string[];
+      readonly entities: readonly string[];
+      readonly operations: readonly Operation[];
+      readonly options: StoredHandlerOptions;
+    }
+  | { readonly kind: 'transaction'; readonly options: StoredHandlerOptions }
+  | { readonly kind: 'message'; readonly prefix: string | null; readonly options: StoredHandlerOptions };
+
+export interface StoredHandlerOptions {
+  readonly id?: string;
+  readonly app?: string;
+  readonly retry?: RetryOptions;
+  readonly onExhausted?: OnExhausted;
+  readonly enabled?: boolean;
+  readonly whenChanged?: readonly string[];
+  readonly concurrency?: number;
+  readonly batch?: unknown;
+  readonly transactional?: boolean;
+}
+
+/** A decorated method that was found in the application, with everything resolved. */
+export interface HandlerDefinition {
+  readonly id: string;
+  readonly app: string;
+  readonly kind: HandlerMetadata['kind'];
+  /** Table patterns, of a handler of tables. */
+  readonly tables: readonly string[];
+  readonly operations: readonly Operation[];
+  /** Prefix, of a handler of messages; null: all. */
+  readonly prefix: string | null;
+  readonly retry: RetryOptions | undefined;
+  readonly onExhausted: OnExhausted | undefined;
+  readonly instance: object;
+  readonly callback: (payload: unknown, context: unknown) => unknown;
+}

@@ -1,0 +1,58 @@
+import type { PoolClient } from 'pg';
+import type { RetryOptions, OnExhausted } from './pg-listener-options.interface.js';
+import type { TransactionContext } from './transaction.interface.js';
+
+export interface BatchOptions {
+  readonly size: number;
+  readonly maxWaitMs?: number;
+}
+
+/** What a handler learns besides its change: the second argument. */
+export interface PgListenerContext {
+  readonly app: string;
+  /** The handler's id. */
+  readonly handler: string;
+  /** 1 at the first try. */
+  readonly attempt: number;
+  /** The transaction that the change belongs to. */
+  readonly transaction: TransactionContext;
+  /** Aborted when the application closes and `shutdownTimeoutMs` has passed: give up, the change comes again. */
+  readonly signal: AbortSignal;
+}
+
+export interface TransactionalContext extends PgListenerContext {
+  readonly client: PoolClient;
+}
+
+export interface HandlerOptions<Row = any, App = string, Batch = BatchOptions | undefined, Tx = boolean> {
+  /** Unique in an app. Kept with progress and parked work: rename with care. Default: `Class.method`. */
+  readonly id?: string;
+  /** Default: `'default'`. */
+  readonly app?: App;
+  /** Updates only: call the handler when one of these columns changed. */
+  readonly whenChanged?: readonly (keyof Row & string)[];
+  readonly concurrency?: number;
+  readonly batch?: Batch;
+  readonly transactional?: Tx;
+  /** Overrides the app's `retry`, option by option. */
+  readonly retry?: RetryOptions;
+  /** Overrides the app's `onExhausted`. */
+  readonly onExhausted?: OnExhausted;
+  /** False: the handler is mapped but never called. Default: true. */
+  readonly enabled?: boolean;
+}
+
+/** Options of `@OnTransaction` and `@OnLogicalMessage`. */
+export type PlainHandlerOptions = Pick<HandlerOptions, 'id' | 'app' | 'retry' | 'onExhausted' | 'enabled'>;
+
+export type Delivered<C, Batch> = [Batch] extends [BatchOptions] ? readonly C[] : C;
+export type ContextOf<Tx> = [Tx] extends [true] ? TransactionalContext : PgListenerContext;
+
+/** A legacy method decorator that only fits a method able to take `C`. */
+export type HandlerDecorator<C, X = PgListenerContext> = <
+  Method extends (change: C, context: X, ...injected: any[]) => unknown,
+>(
+  target: object,
+  key: string | symbol,
+  descriptor: TypedPropertyDescriptor<Method>,
+) => void;

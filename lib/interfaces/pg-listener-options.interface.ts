@@ -1,0 +1,90 @@
+import type { ClientConfig } from 'pg';
+import type { Operation } from './change.interface.js';
+
+/** How a failing handler is tried again. Delays grow: `minDelayMs * factor ** (attempt - 1)`, at most `maxDelayMs`. */
+export interface RetryOptions {
+  /** Tries in all, the first included, before `onExhausted` decides. @default 5 */
+  readonly attempts?: number;
+  /** Milliseconds before the second try. @default 200 */
+  readonly minDelayMs?: number;
+  /** Milliseconds. @default 30_000 */
+  readonly maxDelayMs?: number;
+  /** @default 2 */
+  readonly factor?: number;
+  /** Share of the delay that is random, 0 to 1. @default 0.2 */
+  readonly jitter?: number;
+}
+
+/**
+ * What happens when a handler has used up its attempts. `'block'`: it is tried on, at the longest delay, loudly; the
+ * position holds, nothing is lost and nothing passes.
+ */
+export type OnExhausted = 'block';
+
+export interface LimitsOptions {
+  /** Changes received and unfinished, before reading pauses. @default 10_000 */
+  readonly changes?: number;
+  /** Their bytes on the wire. @default 16_777_216 (16 MiB) */
+  readonly bytes?: number;
+}
+
+export interface StartupOptions {
+  /** Whether boot waits until the stream runs, or the app stands by. @default true */
+  readonly wait?: boolean;
+  /** Milliseconds until waiting ends in an error. @default 30_000 */
+  readonly timeoutMs?: number;
+}
+
+export interface SlotOptions {
+  /** Lower-case letters, digits and underscores, at most 63. */
+  readonly name: string;
+}
+
+/** Values for one handler that are known only at run time; they win over the decorator's. */
+export interface HandlerOverride {
+  readonly tables?: string | readonly string[];
+  readonly operations?: Operation | readonly Operation[];
+  readonly retry?: RetryOptions;
+  readonly onExhausted?: OnExhausted;
+  readonly enabled?: boolean;
+}
+
+/** What a `forRootAsync` factory returns: everything but `name` and `isGlobal`. */
+export interface PgListenerAppOptions {
+  /** URL, or node-postgres' ClientConfig. The role needs REPLICATION. */
+  readonly connection: string | ClientConfig;
+  /**
+   * The replication slot: it holds the position and identifies the service. A name (created if missing, durable), or
+   * `'temporary'`: a slot that ends with the connection, for looking on; what happens meanwhile is missed.
+   */
+  readonly slot: string | SlotOptions;
+  /** Your own publications; they must exist. Absent: the module creates and extends `pg_listener_<slot>`. */
+  readonly publications?: readonly string[];
+  /** Tables to listen to, besides those that handlers and `forFeature` name. */
+  readonly subscriptions?: readonly string[];
+  /** By handler id. */
+  readonly handlers?: Readonly<Record<string, HandlerOverride>>;
+  readonly retry?: RetryOptions;
+  /** @default 'block' */
+  readonly onExhausted?: OnExhausted;
+  readonly limits?: LimitsOptions;
+  /** False: `PgListener.start()` starts the stream. @default true */
+  readonly autoStart?: boolean;
+  /** False: no connection at all; everything can be injected, nothing is heard. @default true */
+  readonly enabled?: boolean;
+  readonly startup?: StartupOptions;
+  /** Milliseconds that running handlers get when the application closes. @default 10_000 */
+  readonly shutdownTimeoutMs?: number;
+}
+
+export interface PgListenerOptions extends PgListenerAppOptions {
+  /** Name of the app. @default 'default' */
+  readonly name?: string;
+  /** Whether `PgListener` and `PgListenerConfig` can be injected everywhere. @default true */
+  readonly isGlobal?: boolean;
+}
+
+/** For `useClass` and `useExisting`. */
+export interface PgListenerOptionsFactory {
+  createPgListenerOptions(name: string): PgListenerAppOptions | Promise<PgListenerAppOptions>;
+}

@@ -1,0 +1,47 @@
+/**
+ * idle: not started. connecting: checks, publications, slot. streaming. standby: another process holds the slot.
+ * backing-off: waits before the next try. halted: a fault that trying again cannot mend. stopped: by `stop()` or close.
+ */
+export type PgListenerState = 'idle' | 'connecting' | 'streaming' | 'standby' | 'backing-off' | 'halted' | 'stopped';
+
+export interface PgListenerStatus {
+  readonly app: string;
+  readonly state: PgListenerState;
+  readonly since: Date;
+  /** Why, where the state is `backing-off` or `halted`. */
+  readonly error?: Error;
+  /** Who holds the slot, where the state is `standby`. */
+  readonly heldBy?: string;
+  /** Milliseconds until the next try, where the state is `backing-off`. */
+  readonly retryInMs?: number;
+}
+
+export interface PgListenerHealth {
+  readonly app: string;
+  /** up: streaming, standing by, or switched off. down: everything else. */
+  readonly status: 'up' | 'down';
+  readonly state: PgListenerState;
+  /** The message of the error that holds the app, or of the handler that fails just now. */
+  readonly reason?: string;
+}
+
+/** Counts since the process started; positions as `X/Y`, null before the first. */
+export interface PgListenerStats {
+  readonly app: string;
+  readonly state: PgListenerState;
+  /** Row changes that the publications brought, handled or not. */
+  readonly changesReceived: number;
+  /** Row changes that every handler of theirs has finished. */
+  readonly changesHandled: number;
+  readonly transactionsReceived: number;
+  /** Handler calls that failed. */
+  readonly failures: number;
+  readonly reconnects: number;
+  /** Changes received and unfinished. */
+  readonly pendingChanges: number;
+  readonly pendingBytes: number;
+  /** Transactions received and not settled. */
+  readonly unsettledTransactions: number;
+  readonly confirmedLsn: string | null;
+  readonly receivedLsn: string | null;
+}

@@ -1,0 +1,51 @@
+/** Augment: `interface PgListenerTables { orders: Order; 'billing.invoices': Invoice }` (default app). */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type
+export interface PgListenerTables {}
+/** Augment for other apps: `interface PgListenerApps { billing: { invoices: Invoice } }`. */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type
+export interface PgListenerApps {}
+
+declare const ROW: unique symbol;
+/** A table name that carries its row type: one constant for decorator, forFeature and injection. */
+export interface TableRef<Row> {
+  readonly name: string;
+  readonly [ROW]?: (row: Row) => Row;
+}
+
+/**
+ * Names a table once, with its row type.
+ *
+ * @example
+ * export const Orders = table<Order>('orders');
+ */
+export function table<Row>(name: string): TableRef<Row> {
+  return { name };
+}
+
+type Entity<Row> = abstract new (...args: never[]) => Row;
+
+export type AppName = 'default' | (keyof PgListenerApps extends never ? string : keyof PgListenerApps & string);
+type TablesOf<App> = App extends 'default'
+  ? PgListenerTables
+  : App extends keyof PgListenerApps
+    ? PgListenerApps[App]
+    : {};
+type Name<T> = [keyof T] extends [never] ? string : (keyof T & string) | `public.${keyof T & string}` | Pattern;
+type Pattern = `${string}*${string}` | `!${string}`;
+type Canonical<N> = N extends `public.${infer Bare}` ? Bare : N;
+type One<App> = Name<TablesOf<App>> | TableRef<any> | Entity<object>;
+
+/** A table, a pattern, a reference, an entity class, or several of them. */
+export type TableSelector<App = 'default'> = One<App> | readonly One<App>[];
+
+/** The row type behind a selector. */
+export type RowOf<S, App> =
+  S extends Entity<infer Row> // before TableRef: a class has a `name` too
+    ? Row
+    : S extends TableRef<infer Row>
+      ? Row
+      : S extends readonly (infer Each)[]
+        ? RowOf<Each, App>
+        : Canonical<S> extends keyof TablesOf<App>
+          ? TablesOf<App>[Canonical<S>]
+          : any;

@@ -1,0 +1,166 @@
+import { Injectable } from '@nestjs/common';
+import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { OptionReader } from './configs/option-reader.js';
+import { readRetry } from './configs/config.resolver.js';
+import type { PgListenerConfig } from './configs/pg-listener-config.js';
+import { TablePattern } from './changes/table-pattern.js';
+import { handlerMetadata } from './decorators/handler-metadata.js';
+import { HandlerDefinitionError } from './errors/handler.error.js';
+import { PgListenerError } from './errors/pg-listener.error.js';
+import type { Operation } from './interfaces/change.interface.js';
+import type { HandlerDefinition, HandlerMetadata } from './interfaces/handler-definition.interface.js';
+import { DEFAULT_APP_NAME } from './pg-listener.constants.js';
+
+type InstanceWrapper = ReturnType<DiscoveryService['getProviders']>[number];
+type Method = HandlerDefinition['callback'];
+
+/** A decorated method, before it is held against its app's configuration. */
+interface Finding {
+  readonly metadata: HandlerMetadata;
+  readonly wrapper: InstanceWrapper;
+  readonly instance: object;
+  readonly className: string;
+  readonly methodName: string;
+  readonly id: string;
+}
+
+export interface ExploredHandlers {
+  /** In discovery order. */
+  readonly enabled: readonly HandlerDefinition[];
+  readonly disabled: readonly HandlerDefinition[];
+}
+
+/** Options of the contract that later versions bring. A handler that asks for one must not run without it. */
+const NOT_YET = ['whenChanged', 'concurrency', 'batch', 'transactional'] as const;
+
+/** Finds decorated methods in the application and reports every mistake at once. Opens nothing, calls nothing. */
+@Injectable()
+export class PgListenerExplorer {
+  constructor(
+    private readonly discovery: DiscoveryService,
+    private readonly scanner: MetadataScanner,
+  ) {}
+
+  /** @throws HandlerDefinitionError */
+  explore(configs: ReadonlyMap<string, PgListenerConfig>): ExploredHandlers {
+    const mistakes: string[] = [];
+    const handlers = new Map<string, { definition: HandlerDefinition; place: string; isEnabled: boolean }>();
+    for (const finding of this.findings()) {
+      const app = finding.metadata.options.app ?? DEFAULT_APP_NAME;
+      const place = `${finding.className}.${finding.methodName} (module ${finding.wrapper.host?.name ?? 'unknown'})`;
+      const config = configs.get(app);
+      if (config === undefined) {
+        const known = [...configs.keys()].map((name) => `"${name}"`).join(', ') || 'none';
+        mistakes.push(`${place} belongs to the app "${app}", which no forRoot registers (registered: ${known})`);
+        continue;
+      }
+      const override = config.handlers[finding.id];
+      const definition = this.define(finding, app, override);
+      mistakes.push(...this.mistakesOf(finding, definition).map((mistake) => `${place} ${mistake}`));
+      const key = `${app}\0${definition.id}`;
+      const twin = handlers.get(key);
+      if (twin !== undefined)
+        mistakes.push(`${place} and ${twin.place} have one id, "${definition.id}": give one of them an \`id\``);
+      const isEnabled = override?.enabled ?? finding.metadata.options.enabled ?? true;
+      handlers.set(key, { definition, place, isEnabled });
+    }
+    for (const config of configs.values()) {
+      for (const id of Object.keys(config.handlers)) {
+        if (!handlers.has(`${config.name}\0${id}`)) mistakes.push(unknownId(id, config.name, [...handlers.values()]));
+      }
+    }
+    if (mistakes.length > 0) throw new HandlerDefinitionError(mistakes);
+    const all = [...handlers.values()];
+    return {
+      enabled: all.filter(({ isEnabled }) => isEnabled).map(({ definition }) => definition),
+      disabled: all.filter(({ isEnabled }) => !isEnabled).map(({ definition }) => definition),
+    };
+  }
+
+  private *findings(): Generator<Finding> {
+    for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
+      // An alias (useExisting) is the same object again: its handlers would run twice.
+      if (wrapper.isAlias) continue;
+      const instance = wrapper.instance as object | null | undefined;
+      if (instance === null || instance === undefined || typeof instance !== 'object') continue;
+      const prototype = Object.getPrototypeOf(instance) as object | null;
+      if (prototype === null || prototype === Object.prototype) continue;
+      const className = instance.constructor?.name ?? 'anonymous class';
+      for (const methodName of this.scanner.getAllMethodNames(prototype)) {
+        const method = (instance as Record<string, unknown>)[methodName];
+        if (typeof method !== 'function') continue;
+        for (const [index, metadata] of handlerMetadata(method).entries()) {
+          const id = metadata.options.id ?? `${className}.${methodName}${index === 0 ? '' : `#${index + 1}`}`;
+          yield { metadata, wrapper, instance, className, methodName, id };
+        }
+      }
+    }
+  }
+
+  private define(
+    { metadata, instance, methodName, id }: Finding,
+    app: string,
+    override: PgListenerConfig['handlers'][string] | undefined,
+  ): HandlerDefinition {
+    const isTable = metadata.kind === 'table';
+    return {
+      id,
+      app,
+      kind: metadata.kind,
+      tables: override?.tables ?? (isTable ? metadata.tables : []),
+      operations: override?.operations ?? (isTable ? metadata.operations : []),
+      prefix: metadata.kind === 'message' ? metadata.prefix : null,
+      retry: { ...metadata.options.retry, ...override?.retry },
+      onExhausted: override?.onExhausted ?? metadata.options.onExhausted,
+      instance,
+      callback: (instance as Record<string, Method>)[methodName]!,
+    };
+  }
+
+  private mistakesOf({ metadata, wrapper }: Finding, definition: HandlerDefinition): string[] {
+    const mistakes: string[] = [];
+    if (!wrapper.isDependencyTreeStatic() || wrapper.isTransient) {
+      mistakes.push('is request-scoped or transient; a handler outlives requests, so its provider must be a singleton');
+    }
+    for (const option of NOT_YET) {
+      if (metadata.options[option] !== undefined)
+        mistakes.push(`asks for \`${option}\`, which this version does not have yet`);
+    }
+    if (metadata.options.onExhausted !== undefined && metadata.options.onExhausted !== 'block') {
+      mistakes.push(`asks for onExhausted '${String(metadata.options.onExhausted)}'; this version has 'block' only`);
+    }
+    const reader = new OptionReader();
+    readRetry(reader, 'retry', metadata.options.retry);
+    mistakes.push(...reader.faults.map(({ path, problem }) => `has an invalid option: ${path} ${problem}`));
+    if (metadata.kind === 'table') mistakes.push(...tableMistakes(metadata, definition));
+    return mistakes;
+  }
+}
+
+const OPERATIONS: readonly Operation[] = ['insert', 'update', 'delete', 'truncate'];
+
+function tableMistakes(metadata: HandlerMetadata & { kind: 'table' }, definition: HandlerDefinition): string[] {
+  const mistakes = metadata.entities.map(
+    (name) => `names its table by the class ${name}; this version takes names and table<Row>(name)`,
+  );
+  for (const operation of definition.operations) {
+    if (OPERATIONS.includes(operation)) continue;
+    mistakes.push(
+      operation === 'snapshot'
+        ? `asks for the operation 'snapshot', which this version does not have yet`
+        : `names the unknown operation '${String(operation)}'; known are ${OPERATIONS.join(', ')}`,
+    );
+  }
+  try {
+    if (metadata.entities.length === 0) void new TablePattern(definition.tables);
+  } catch (error) {
+    if (!(error instanceof PgListenerError)) throw error;
+    mistakes.push(`has a table that cannot be read: ${error.message}`);
+  }
+  return mistakes;
+}
+
+function unknownId(id: string, app: string, handlers: readonly { definition: HandlerDefinition }[]): string {
+  const known = handlers.filter(({ definition }) => definition.app === app).map(({ definition }) => definition.id);
+  return `options.handlers of app "${app}" names "${id}", but its handlers are: ${known.join(', ') || 'none'}`;
+}

@@ -1,0 +1,89 @@
+import {
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+  type OnModuleInit,
+} from '@nestjs/common';
+import type { HandlerDefinition } from './interfaces/handler-definition.interface.js';
+import { DEFAULT_APP_NAME } from './pg-listener.constants.js';
+import { PgListenerExplorer } from './pg-listener.explorer.js';
+import { FeatureRegistry, PgListenerConfigRegistry, PgListenerRegistry } from './pg-listener.registry.js';
+import { AppRuntime } from './pg-listener.runtime.js';
+
+/** The only provider with lifecycle hooks: wires the apps of one application, starts them, drains them, closes them. */
+@Injectable()
+export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
+  constructor(
+    private readonly explorer: PgListenerExplorer,
+    private readonly configs: PgListenerConfigRegistry,
+    private readonly listeners: PgListenerRegistry,
+    private readonly features: FeatureRegistry,
+  ) {}
+
+  /** Discovery and wiring: mistakes fail the boot here, before anything is opened. */
+  onModuleInit(): void {
+    this.features.seal();
+    const configs = new Map(this.configs.names().map((name) => [name, this.configs.get(name)]));
+    const { enabled, disabled } = this.explorer.explore(configs);
+    for (const [name, config] of configs) {
+      const logger = new Logger(loggerContext(name));
+      const mine = enabled.filter(({ app }) => app === name);
+      for (const handler of mine) logger.log(`Mapped ${describeHandler(handler)}`);
+      for (const handler of disabled.filter(({ app }) => app === name)) {
+        logger.log(`Not mapped, because it is disabled: ${describeHandler(handler)}`);
+      }
+      const listener = this.listeners.get(name);
+      const named = config.subscriptions.map((table) => ({ name: table, source: 'options.subscriptions' }));
+      const features = [...this.features.of(name), ...named];
+      listener.runtime = new AppRuntime(config, mine, features, listener.streams, listener.statusSubject, logger);
+      if (!config.enabled) logger.log('Disabled: no connection will be opened');
+    }
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    const starting = this.configs.names().map((name) => this.startApp(name));
+    const outcomes = await Promise.allSettled(starting);
+    const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failure === undefined) return;
+    // A boot that fails must not leave the other apps' connections behind.
+    await this.stopAll();
+    throw failure.reason;
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.stopAll();
+    for (const name of this.listeners.names()) {
+      const listener = this.listeners.get(name);
+      listener.streams.close();
+      listener.statusSubject.complete();
+    }
+  }
+
+  private async startApp(name: string): Promise<void> {
+    const { autoStart, startup } = this.configs.get(name);
+    if (!autoStart) return;
+    const started = this.listeners.get(name).start();
+    if (startup.wait) return started;
+    // The status and the log tell of a failure; boot does not wait for it.
+    started.catch(() => undefined);
+  }
+
+  private async stopAll(): Promise<void> {
+    await Promise.all(this.listeners.names().map((name) => this.listeners.get(name).stop()));
+  }
+}
+
+function loggerContext(app: string): string {
+  return app === DEFAULT_APP_NAME ? 'PgListener' : `PgListener:${app}`;
+}
+
+function describeHandler({ id, app, kind, tables, operations, prefix }: HandlerDefinition): string {
+  const what =
+    kind === 'table'
+      ? `${tables.join(', ')}, ${operations.length === 0 ? 'every operation' : operations.join(' | ')}`
+      : kind === 'transaction'
+        ? 'every transaction'
+        : `messages ${prefix === null ? 'of any prefix' : `"${prefix}"`}`;
+  return `{${what}} → ${id} [${app}]`;
+}

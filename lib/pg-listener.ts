@@ -1,0 +1,103 @@
+import { BehaviorSubject, type Observable } from 'rxjs';
+import type { ChangeOf, Operation } from './interfaces/change.interface.js';
+import type { RowOf, TableSelector } from './interfaces/table.interface.js';
+import type { PgListenerHealth, PgListenerStats, PgListenerStatus } from './interfaces/status.interface.js';
+import type { ListenerRuntime } from './interfaces/listener-runtime.interface.js';
+import type { TransactionSummary } from './interfaces/transaction.interface.js';
+import type { PgListenerConfig } from './configs/pg-listener-config.js';
+import { TablePattern } from './changes/table-pattern.js';
+import { LifecycleError } from './errors/app.error.js';
+import { ChangeStreams, operationMask } from './events/change-streams.js';
+
+/**
+ * The running replication of one app: starts and stops it, looks on, tells how it is.
+ *
+ * For the default app the class is the injection token; for others `@InjectPgListener(name)`.
+ *
+ * @publicApi
+ */
+export class PgListener {
+  /** Name of the app. */
+  readonly name: string;
+  /** The status from now on, the present one first. Completes when the application closes. */
+  readonly status$: Observable<PgListenerStatus>;
+  /** @internal */
+  readonly streams = new ChangeStreams();
+  /** @internal */
+  readonly statusSubject: BehaviorSubject<PgListenerStatus>;
+  /** @internal Set when the application initialises. */
+  runtime: ListenerRuntime | undefined;
+
+  constructor(private readonly config: PgListenerConfig) {
+    this.name = config.name;
+    this.statusSubject = new BehaviorSubject<PgListenerStatus>({ app: config.name, state: 'idle', since: new Date() });
+    this.status$ = this.statusSubject.asObservable();
+  }
+
+  get status(): PgListenerStatus {
+    return this.statusSubject.value;
+  }
+
+  /**
+   * Starts the stream and waits until it runs or the app stands by. Without effect where it runs, or where the app is
+   * not `enabled`. Needed after `autoStart: false`, `stop()`, or a halt.
+   *
+   * @throws PgListenerError what holds the app, where it is fatal or `startup.timeoutMs` has passed
+   */
+  async start(): Promise<void> {
+    await this.ready().start();
+  }
+
+  /**
+   * Finishes what handlers have in hand, confirms it, and closes every connection. Observables stay.
+   *
+   * Do not await it in a handler: it waits for the handler.
+   */
+  async stop(): Promise<void> {
+    await this.runtime?.stop();
+  }
+
+  /**
+   * Changes of some tables, for looking on: hot, without replay, in commit order. Says nothing about the position: use
+   * a decorated handler for work that must be done.
+   *
+   * @param table as in `@OnTableChange`; none for every table that the app hears
+   */
+  changes<const S extends TableSelector, O extends Operation = Operation>(
+    table?: S,
+    operations?: O | readonly O[],
+  ): Observable<ChangeOf<RowOf<S, 'default'>, O>> {
+    const selected = table === undefined ? ['*'] : ((Array.isArray(table) ? table : [table]) as unknown[]);
+    const names = selected.map((each) => (typeof each === 'string' ? each : (each as { name: string }).name));
+    const asked = operations === undefined ? [] : Array.isArray(operations) ? operations : [operations];
+    const stream: unknown = this.streams.changes(new TablePattern(names), operationMask(asked as readonly O[]));
+    return stream as Observable<ChangeOf<RowOf<S, 'default'>, O>>;
+  }
+
+  /** A summary of each committed transaction, when its changes have been handed to the handlers. */
+  transactions(): Observable<TransactionSummary> {
+    return this.streams.transactions();
+  }
+
+  /** Plain data, fit for a health endpoint. */
+  health(): PgListenerHealth {
+    const { state, error } = this.status;
+    const isUp = state === 'streaming' || state === 'standby' || !this.config.enabled;
+    const blocked = this.runtime?.blockedHandler ?? null;
+    const reason = blocked === null ? error?.message : `handler ${blocked} keeps failing and holds the position`;
+    const health = { app: this.name, state, status: isUp && blocked === null ? ('up' as const) : ('down' as const) };
+    return reason === undefined ? health : { ...health, reason };
+  }
+
+  stats(): PgListenerStats {
+    return this.ready().stats(this.status.state);
+  }
+
+  private ready(): ListenerRuntime {
+    if (this.runtime !== undefined) return this.runtime;
+    throw new LifecycleError('The listener is not ready before the application has initialised', {
+      app: this.name,
+      hint: 'use it in onApplicationBootstrap, after app.init() or after app.listen().',
+    });
+  }
+}

@@ -1,0 +1,94 @@
+import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
+
+/**
+ * One stretch of the stream in the order of the stream: open (Begin seen), closed (its end is known), settled (every
+ * handler is done).
+ */
+export interface AckUnit {
+  /** The unit's own end; unknown while it is open. */
+  endLsn: Lsn | null;
+  settled: boolean;
+  /** WAL end of the latest keepalive behind this unit and before the next one. */
+  keepalive: Lsn;
+}
+
+/**
+ * Decides what may be confirmed: the end of the longest settled prefix of units, and where nothing is unsettled and
+ * none is open, the WAL end of the latest keepalive, taken in stream order. The position never goes back and starts
+ * empty; one tracker serves one connection, so it can never pass what that connection received.
+ *
+ * | event | effect |
+ * |---|---|
+ * | open | a unit joins the queue; nothing behind it can be confirmed before it is settled |
+ * | close(end) | the unit's end is known: the Commit's end LSN, exactly |
+ * | settle | the queue's settled head is taken off, and the position moves to the last end taken |
+ * | keepalive | confirmed at once where the queue is empty; else it waits behind the last unit; ignored inside an open one |
+ *
+ * Pure: no clock, no socket.
+ */
+export class AckTracker {
+  private queue: AckUnit[] = [];
+  private head = 0;
+  private position: Lsn = INVALID_LSN;
+  private settledLsn: Lsn = INVALID_LSN;
+
+  /** What may be confirmed now; 0 before anything may. */
+  get confirmable(): Lsn {
+    return this.position;
+  }
+
+  /** End of the last unit in the settled prefix: like `confirmable`, without the keepalives. */
+  get settledEnd(): Lsn {
+    return this.settledLsn;
+  }
+
+  /** Units that are open or not settled. */
+  get unsettled(): number {
+    return this.queue.length - this.head;
+  }
+
+  open(): AckUnit {
+    const unit: AckUnit = { endLsn: null, settled: false, keepalive: INVALID_LSN };
+    this.queue.push(unit);
+    return unit;
+  }
+
+  close(unit: AckUnit, endLsn: Lsn): void {
+    unit.endLsn = endLsn;
+    if (unit.settled) this.advance();
+  }
+
+  settle(unit: AckUnit): void {
+    if (unit.settled) return;
+    unit.settled = true;
+    this.advance();
+  }
+
+  keepalive(walEnd: Lsn): void {
+    const last = this.queue.length > this.head ? this.queue[this.queue.length - 1]! : null;
+    if (last === null) this.moveTo(walEnd);
+    else if (last.endLsn !== null && walEnd > last.keepalive) last.keepalive = walEnd;
+  }
+
+  private advance(): void {
+    while (this.head < this.queue.length) {
+      const unit = this.queue[this.head]!;
+      if (!unit.settled || unit.endLsn === null) break;
+      this.head++;
+      if (unit.endLsn > this.settledLsn) this.settledLsn = unit.endLsn;
+      this.moveTo(unit.endLsn);
+      this.moveTo(unit.keepalive);
+    }
+    if (this.head === this.queue.length) {
+      this.queue.length = 0;
+      this.head = 0;
+    } else if (this.head > 1024 && this.head * 2 > this.queue.length) {
+      this.queue = this.queue.slice(this.head);
+      this.head = 0;
+    }
+  }
+
+  private moveTo(lsn: Lsn): void {
+    if (lsn > this.position) this.position = lsn;
+  }
+}

@@ -1,0 +1,43 @@
+import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
+
+/**
+ * What this process has settled of one app, across its connections: the server sends again what it was not told of,
+ * and in one process that is not delivered twice. Positions mean something only in one history of one cluster.
+ */
+export class DeliveryProgress {
+  private settledEnd: Lsn = INVALID_LSN;
+  private lastMessage: Lsn = INVALID_LSN;
+  private history = '';
+
+  /**
+   * Tells whose positions come next. @returns true where the ones known so far are of another history (a different
+   * cluster, or a promotion), and so were forgotten
+   */
+  enter(systemIdentifier: string, timeline: string): boolean {
+    const history = `${systemIdentifier}/${timeline}`;
+    const isOther = this.history !== '' && this.history !== history;
+    if (isOther) {
+      this.settledEnd = INVALID_LSN;
+      this.lastMessage = INVALID_LSN;
+    }
+    this.history = history;
+    return isOther;
+  }
+
+  /** A transaction is settled where its commit record lies before the end of the settled prefix. */
+  isSettled(commitLsn: Lsn): boolean {
+    return commitLsn < this.settledEnd;
+  }
+
+  settledUpTo(endLsn: Lsn): void {
+    if (endLsn > this.settledEnd) this.settledEnd = endLsn;
+  }
+
+  isMessageSettled(lsn: Lsn): boolean {
+    return lsn <= this.lastMessage;
+  }
+
+  messageSettled(lsn: Lsn): void {
+    if (lsn > this.lastMessage) this.lastMessage = lsn;
+  }
+}

@@ -1,0 +1,134 @@
+import type pg from 'pg';
+import { escapeIdentifier } from 'pg';
+import { canonicalTable, type TablePattern } from '../changes/table-pattern.js';
+import { OperationBit } from '../changes/change.js';
+import { PublicationError } from '../errors/replication.error.js';
+
+/** Tables that somebody listens to, and by whom, for error texts. */
+export interface TableSubscription {
+  readonly pattern: TablePattern;
+  /** Union of operation bits. */
+  readonly mask: number;
+  /** Such as `OrdersHandler.onCreated` or `forFeature`. */
+  readonly source: string;
+}
+
+export interface TableRow {
+  readonly oid: string;
+  readonly schema: string;
+  readonly table: string;
+  /** r table, p partitioned table, v view, m materialised view, f foreign table. */
+  readonly kind: string;
+  readonly isPermanent: boolean;
+  /** oid of the topmost partitioned table, of a partition. */
+  readonly root: string | null;
+  /** Update and delete can be published: there is a key, an index or the full row to tell rows apart. */
+  readonly hasIdentity: boolean;
+}
+
+export type PublishedTables = readonly TableRow[];
+
+export interface PublicationPlan {
+  readonly full: PublishedTables;
+  /** Tables without a replica identity: insert and truncate only. */
+  readonly append: PublishedTables;
+  readonly warnings: readonly string[];
+}
+
+const KINDS: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialised view', f: 'a foreign table' };
+const NEEDS_IDENTITY = OperationBit.update | OperationBit.delete;
+
+/** Every table-like object that a user could name, but for the system's and our own. */
+export async function readTables(client: pg.Client): Promise<PublishedTables> {
+  const { rows } = await client.query<TableRow>(
+    `SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS "table", c.relkind AS kind,
+            c.relpersistence = 'p' AS "isPermanent",
+            CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::text END AS root,
+            CASE c.relreplident WHEN 'f' THEN true
+              WHEN 'd' THEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+              WHEN 'i' THEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident)
+              ELSE false END AS "hasIdentity"
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_listener') AND n.nspname NOT LIKE 'pg\\_t%'
+      ORDER BY n.nspname, c.relname`,
+  );
+  return rows;
+}
+
+/**
+ * Which tables go into which publication. A table without a usable replica identity never gets into the one that
+ * publishes updates and deletes: the user's own UPDATE would fail (SQLSTATE 55000).
+ *
+ * @throws PublicationError where a table that is named outright does not exist, cannot be published, or lacks the
+ *   identity that its handlers need
+ */
+export function planPublications(
+  tables: PublishedTables,
+  subscriptions: readonly TableSubscription[],
+  app: string,
+): PublicationPlan {
+  const faults = [...missingTables(tables, subscriptions)];
+  const full: TableRow[] = [];
+  const append: TableRow[] = [];
+  const passedOver: string[] = [];
+  const matched = new Set<string>();
+  for (const table of tables) if (subscriptions.some((each) => isWanted(each, table))) matched.add(table.oid);
+  for (const table of tables) {
+    // A partition is published under the name of its topmost parent.
+    if (!matched.has(table.oid) || (table.root !== null && matched.has(table.root))) continue;
+    const wanting = subscriptions.filter((each) => isWanted(each, table));
+    const name = canonicalTable(table.schema, table.table);
+    const unfit = KINDS[table.kind] ?? (table.isPermanent ? undefined : 'an unlogged or temporary table');
+    if (unfit !== undefined) {
+      const naming = wanting.find((each) => namesOutright(each, table));
+      if (naming !== undefined) faults.push(`${name} is ${unfit}, which has no changes to publish (${naming.source})`);
+      continue;
+    }
+    if (table.hasIdentity) {
+      full.push(table);
+      continue;
+    }
+    const naming = wanting.find((each) => namesOutright(each, table) && (each.mask & NEEDS_IDENTITY) !== 0);
+    if (naming !== undefined) faults.push(identityFault(name, table, naming.source));
+    else if (wanting.some((each) => (each.mask & NEEDS_IDENTITY) !== 0)) passedOver.push(name);
+    append.push(table);
+  }
+  if (faults.length > 0)
+    throw new PublicationError(`Tables cannot be listened to:\n  - ${faults.join('\n  - ')}`, { app });
+  return { full, append, warnings: passedOver.length === 0 ? [] : [identityWarning(passedOver)] };
+}
+
+function* missingTables(tables: PublishedTables, subscriptions: readonly TableSubscription[]): Generator<string> {
+  for (const { pattern, source } of subscriptions) {
+    for (const { schema, table } of pattern.namedTables) {
+      if (tables.some((each) => each.schema === schema && each.table === table)) continue;
+      const near = tables.find((each) => each.table.toLowerCase() === table.toLowerCase());
+      const meant = near === undefined ? '' : `; did you mean ${canonicalTable(near.schema, near.table)}?`;
+      yield `there is no table ${canonicalTable(schema, table)} (${source})${meant}`;
+    }
+  }
+}
+
+function isWanted({ pattern }: TableSubscription, table: TableRow): boolean {
+  return pattern.matches(table.schema, table.table);
+}
+
+function namesOutright({ pattern }: TableSubscription, table: TableRow): boolean {
+  return pattern.namedTables.some((each) => each.schema === table.schema && each.table === table.table);
+}
+
+function identityFault(name: string, table: TableRow, source: string): string {
+  const sqlName = `${escapeIdentifier(table.schema)}.${escapeIdentifier(table.table)}`;
+  return (
+    `${name} has no primary key or other replica identity, so its updates and deletes cannot be told (${source}). ` +
+    `Give it a primary key, or: ALTER TABLE ${sqlName} REPLICA IDENTITY FULL; or listen to inserts and truncates only`
+  );
+}
+
+function identityWarning(names: readonly string[]): string {
+  return (
+    `Tables without a primary key or other replica identity bring inserts and truncates only: ${names.join(', ')}. ` +
+    'For updates and deletes: add a primary key, or ALTER TABLE ... REPLICA IDENTITY FULL'
+  );
+}

@@ -1,0 +1,256 @@
+import {
+  Delete,
+  Insert,
+  Truncate,
+  Update,
+  type ChangePlace,
+  type RowChange,
+  type RowOperation,
+} from '../changes/change.js';
+import { LogicalMessageEvent } from '../changes/logical-message.js';
+import { CommittedTransaction, TransactionInfo, TransactionTally } from '../changes/transaction.js';
+import { PgOutputDecoder, type PgOutputVisitor } from '../decoder/pgoutput.decoder.js';
+import type {
+  BeginMessage,
+  CommitMessage,
+  LogicalDecodingMessage,
+  OldTupleKind,
+  Row,
+} from '../decoder/pgoutput-messages.js';
+import type { OidDatabase } from '../decoder/oid-database.js';
+import { RelationCache, type CachedRelation } from '../decoder/relation-cache.js';
+import { DecodeError } from '../errors/decode.error.js';
+import type { DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
+import type { WalPosition } from '../interfaces/wal-position.interface.js';
+import { lsnFromParts, type Lsn } from '../protocol/lsn.js';
+import type { CustomTypes } from '../types/type-parsers.js';
+import { AckTracker, type AckUnit } from './ack-tracker.js';
+import type { DeliveryProgress } from './delivery-progress.js';
+
+/** Our own tables: never delivered, whatever a publication carries. */
+const OWN_SCHEMA = 'pg_listener';
+const NO_ROUTE = { mask: 0 };
+
+/** Counts of one app, across its connections. */
+export interface PublisherCounters {
+  changesReceived: number;
+  transactionsReceived: number;
+}
+
+export interface PublisherOptions {
+  readonly app: string;
+  readonly oids: OidDatabase;
+  readonly customTypes: CustomTypes | undefined;
+  readonly progress: DeliveryProgress;
+  readonly counters: PublisherCounters;
+  /** Told of every position that the stream has brought to its end. */
+  readonly received: (lsn: Lsn) => void;
+}
+
+/**
+ * Turns the messages of one connection into transactions of changes and hands them to the sink in pieces; tracks what
+ * is settled. What this process has handed over on an earlier connection is recognised by its place in the log and
+ * not handed over again.
+ */
+export class ReplicationPublisher implements PgOutputVisitor, ChangePlace {
+  readonly tracker = new AckTracker();
+  walHigh = 0;
+  walLow = 0;
+  /** From 0 among the changes of one WAL record. */
+  ordinal = 0;
+  /** From 0 in the transaction. */
+  index = 0;
+  private readonly decoder: PgOutputDecoder;
+  private messageHigh = 0;
+  private messageLow = 0;
+  private bytes = 0;
+  private transaction: TransactionInfo | null = null;
+  private tally = new TransactionTally();
+  private unit: AckUnit | null = null;
+  /** The sink has been given something of the open transaction. */
+  private isHanded = false;
+  /** All of the open transaction was settled on an earlier connection. */
+  private isSettledBefore = false;
+  /** Up to here, inclusive, the open transaction was handed over on an earlier connection. */
+  private handedBefore: WalPosition | null = null;
+
+  constructor(
+    private readonly sink: TransactionSink,
+    private readonly options: PublisherOptions,
+  ) {
+    const relations = new RelationCache(options.oids, options.customTypes);
+    this.decoder = new PgOutputDecoder(relations, options.oids, this);
+  }
+
+  /** One pgoutput message whose own LSN is `high`/`low`. @throws DecodeError */
+  data(buffer: Buffer, start: number, end: number, high: number, low: number): void {
+    this.messageHigh = high;
+    this.messageLow = low;
+    this.bytes = end - start;
+    this.decoder.decode(buffer, start, end);
+  }
+
+  /** When the open or the last transaction was committed, in milliseconds since 1970. */
+  get lastCommitTimeMs(): number {
+    return this.transaction?.commitTimestamp.getTime() ?? 0;
+  }
+
+  begin(message: BeginMessage): void {
+    if (this.unit !== null) this.outOfPlace('Begin', 'the transaction before it has no Commit');
+    const { app, progress } = this.options;
+    this.transaction = new TransactionInfo(app, message.finalLsn, message.xid, message.commitTimestamp);
+    this.tally = new TransactionTally();
+    this.unit = this.tracker.open();
+    this.index = 0;
+    this.ordinal = -1;
+    this.walHigh = 0;
+    this.walLow = 0;
+    this.isHanded = false;
+    this.isSettledBefore = progress.isSettled(message.finalLsn);
+    const { handedOver } = this.sink;
+    this.handedBefore = handedOver?.commitLsn === message.finalLsn ? handedOver : null;
+  }
+
+  commit(message: CommitMessage): void {
+    const { unit, transaction } = this;
+    if (unit === null || transaction === null) return this.outOfPlace('Commit', 'no transaction is open');
+    if (message.commitLsn !== transaction.commitLsn) this.outOfPlace('Commit', 'its LSN is not the one of Begin');
+    this.unit = null;
+    this.tracker.close(unit, message.endLsn);
+    this.options.received(message.endLsn);
+    this.options.counters.transactionsReceived++;
+    const needsSink = !this.isSettledBefore && (this.isHanded || this.handedBefore !== null);
+    if (needsSink || (!this.isSettledBefore && this.sink.watchesTransactions)) {
+      this.sink.commit(new CommittedTransaction(transaction, this.tally), this.deliveryUnit(unit));
+    } else {
+      this.tracker.settle(unit);
+    }
+  }
+
+  origin(name: string): void {
+    if (this.transaction !== null) this.transaction.origin = name;
+  }
+
+  relation(relation: CachedRelation): void {
+    const { schema, table } = relation.relation;
+    relation.interest = schema === OWN_SCHEMA ? NO_ROUTE : this.sink.route(schema, table);
+  }
+
+  insert(cached: CachedRelation, record: Row): void {
+    this.step();
+    if (this.isNew()) this.hand(new Insert(this.open('Insert'), cached.relation, this, record), cached);
+    this.count(cached, 'insert');
+  }
+
+  update(
+    cached: CachedRelation,
+    record: Row,
+    oldRecord: Row | null,
+    _oldKind: OldTupleKind | null,
+    changed: readonly string[] | null,
+    toast: readonly string[],
+  ): void {
+    this.step();
+    if (this.isNew()) {
+      const { relation } = cached;
+      this.hand(new Update(this.open('Update'), relation, this, record, oldRecord, changed, toast), cached);
+    }
+    this.count(cached, 'update');
+  }
+
+  delete(cached: CachedRelation, oldRecord: Row): void {
+    this.step();
+    if (this.isNew()) this.hand(new Delete(this.open('Delete'), cached.relation, this, oldRecord), cached);
+    this.count(cached, 'delete');
+  }
+
+  truncate(relations: readonly CachedRelation[], cascade: boolean, restartIdentity: boolean): void {
+    for (const cached of relations) {
+      this.step();
+      if ((cached.interest.mask & 8) !== 0 && this.isNew()) {
+        this.hand(new Truncate(this.open('Truncate'), cached.relation, this, cascade, restartIdentity), cached);
+      }
+      this.count(cached, 'truncate');
+    }
+  }
+
+  passed(cached: CachedRelation, operation: RowOperation): void {
+    this.step();
+    this.count(cached, operation);
+  }
+
+  message(message: LogicalDecodingMessage): void {
+    if (message.transactional) {
+      this.step();
+      if (!this.isNew() || !this.sink.wantsMessage(message.prefix)) return;
+      this.isHanded = true;
+      this.sink.message(new LogicalMessageEvent(this.open('Message'), true, message, this), this.bytes, null);
+      return;
+    }
+    const { app, progress } = this.options;
+    const unit = this.tracker.open();
+    this.tracker.close(unit, message.lsn);
+    this.options.received(message.lsn);
+    if (!this.sink.wantsMessage(message.prefix) || progress.isMessageSettled(message.lsn)) {
+      return this.tracker.settle(unit);
+    }
+    const alone = new TransactionInfo(app, message.lsn, 0, new Date(0));
+    const event = new LogicalMessageEvent(alone, false, message, this);
+    this.sink.message(event, this.bytes, this.deliveryUnit(unit, message.lsn));
+  }
+
+  /**
+   * To the next change's place in the log. Only changes count: a Relation message may come between two of them on one
+   * connection and not on another, and Begin shares its LSN with the first change.
+   */
+  private step(): void {
+    if (this.messageHigh === this.walHigh && this.messageLow === this.walLow) {
+      this.ordinal++;
+    } else {
+      this.walHigh = this.messageHigh;
+      this.walLow = this.messageLow;
+      this.ordinal = 0;
+    }
+  }
+
+  private hand(change: RowChange, cached: CachedRelation): void {
+    this.isHanded = true;
+    this.sink.change(change, cached.interest, this.bytes);
+  }
+
+  private count({ relation }: CachedRelation, operation: RowOperation): void {
+    if (relation.schema === OWN_SCHEMA) return;
+    this.index++;
+    this.tally.add(relation, operation);
+    this.options.counters.changesReceived++;
+  }
+
+  /** Whether handlers have not been given what is being read. */
+  private isNew(): boolean {
+    if (this.isSettledBefore) return false;
+    const before = this.handedBefore;
+    if (before === null) return true;
+    const here = lsnFromParts(this.walHigh, this.walLow);
+    const there = lsnFromParts(before.walHigh, before.walLow);
+    return here > there || (here === there && this.ordinal > before.ordinal);
+  }
+
+  private open(messageType: string): TransactionInfo {
+    if (this.unit === null) this.outOfPlace(messageType, 'no transaction is open');
+    return this.transaction!;
+  }
+
+  private deliveryUnit(unit: AckUnit, messageLsn: Lsn | null = null): DeliveryUnit {
+    return {
+      settle: () => {
+        this.tracker.settle(unit);
+        if (messageLsn !== null) this.options.progress.messageSettled(messageLsn);
+        this.options.progress.settledUpTo(this.tracker.settledEnd);
+      },
+    };
+  }
+
+  private outOfPlace(messageType: string, what: string): never {
+    throw new DecodeError(what, { messageType, offset: 0 });
+  }
+}

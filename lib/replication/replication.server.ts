@@ -1,0 +1,255 @@
+import type { Socket } from 'node:net';
+import { ConnectionError } from '../errors/replication.error.js';
+import { DecodeError } from '../errors/decode.error.js';
+import { INVALID_LSN, lsnFromParts, type Lsn } from '../protocol/lsn.js';
+import {
+  BackendMessage,
+  COPY_DONE,
+  HEADER_SIZE,
+  KEEPALIVE_SIZE,
+  query,
+  ReplicationMessage,
+  standbyStatusUpdate,
+  TERMINATE,
+  XLOG_DATA_SIZE,
+} from '../protocol/replication-messages.js';
+import {
+  backendMessageName,
+  parseServerReport,
+  ServerReportError,
+  type ServerReport,
+} from '../protocol/server-report.js';
+import { FrameParser } from './frame-parser.js';
+import { Liveness, type LivenessOptions } from './liveness.js';
+import { ReadPacer } from './read-pacer.js';
+
+/** Takes what comes over the stream, in its order. What it throws ends the stream. */
+export interface ReplicationListener {
+  /** A pgoutput message in `buffer[start, end)`; `high` and `low` are its own LSN. Valid during the call. */
+  data(buffer: Buffer, start: number, end: number, high: number, low: number): void;
+  keepalive(walEnd: Lsn): void;
+  /** A notice of the server, at WARNING or above. */
+  notice(report: ServerReport): void;
+  /** Before the messages of one read. */
+  readStarts(): void;
+  /** After them. @returns milliseconds that the last change lay between commit and sending, 0 where unknown */
+  readEnded(lastSendTimeMs: number): number;
+  /** What may be confirmed now. */
+  confirmable(): Lsn;
+  /** The server is shutting down and waits for its clients. */
+  shutdownSuspected(): void;
+}
+
+/**
+ * One CopyBoth stream (manual, section 54.4): reads XLogData and keepalives, writes Standby Status Updates. The
+ * connection and its authentication are node-postgres'; from `start()` on the socket is ours alone.
+ *
+ * | state | until |
+ * |---|---|
+ * | starting | CopyBothResponse, or an error of START_REPLICATION |
+ * | streaming | `stop()`, a fault, the server's CopyDone, or the socket's end |
+ * | stopping | the server has answered our CopyDone, or patience ends |
+ * | closed | for good: one object serves one stream |
+ */
+export class ReplicationServer {
+  private state: 'starting' | 'streaming' | 'stopping' | 'closed' = 'starting';
+  private readonly frames = new FrameParser((type, buffer, start, end) => this.onFrame(type, buffer, start, end));
+  private readonly liveness: Liveness;
+  private readonly pacer: ReadPacer;
+  private isPaused = false;
+  private received: Lsn = INVALID_LSN;
+  private lastSendTimeHigh = 0;
+  private lastSendTimeLow = 0;
+  private started: { resolve: () => void; reject: (error: Error) => void } | undefined;
+  private finishClosed!: (error: Error | null) => void;
+  /** Settles when the stream has ended: null after `stop()`, else why. */
+  readonly closed = new Promise<Error | null>((resolve) => (this.finishClosed = resolve));
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly listener: ReplicationListener,
+    liveness: LivenessOptions,
+  ) {
+    this.pacer = new ReadPacer(socket, () => this.readOn());
+    this.liveness = new Liveness(liveness, {
+      confirmable: () => listener.confirmable(),
+      send: (lsn, replyRequested) => this.write(standbyStatusUpdate(lsn, replyRequested)),
+      isReading: () => !this.isPaused,
+      shutdownSuspected: () => listener.shutdownSuspected(),
+      dead: (silentMs) => this.fail(new ConnectionError(`The server has been silent for ${silentMs} ms`)),
+    });
+    socket.removeAllListeners('data');
+    socket.on('data', this.onData);
+    socket.once('close', this.onClose);
+    socket.on('error', this.onSocketError);
+  }
+
+  /** Highest position that this connection has received. */
+  get receivedLsn(): Lsn {
+    return this.received;
+  }
+
+  /** The position that the server was last told. */
+  get confirmedLsn(): Lsn {
+    return this.liveness.confirmedLsn;
+  }
+
+  /** Sends START_REPLICATION. Rejects with the server's error (`code`: its SQLSTATE). */
+  start(command: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.started = { resolve, reject };
+      this.write(query(command));
+      this.socket.resume();
+    });
+  }
+
+  /** Stops reading; status updates go on, so that the server keeps the connection. */
+  pause(): void {
+    this.isPaused = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.isPaused = false;
+    this.readOn();
+  }
+
+  /** Confirms what may be confirmed, ends the stream in good order and closes the connection. Never rejects. */
+  async stop(patienceMs = 2_000): Promise<void> {
+    if (this.state !== 'closed') {
+      this.state = 'stopping';
+      this.liveness.flush();
+      this.liveness.close();
+      this.write(COPY_DONE);
+      this.resume();
+      const impatient = setTimeout(() => this.socket.destroy(), patienceMs);
+      await this.closed;
+      clearTimeout(impatient);
+    }
+  }
+
+  /** Tells the server at once what may be confirmed. */
+  confirmNow(): void {
+    this.liveness.flush();
+  }
+
+  /** Closes at once. */
+  destroy(): void {
+    this.fail(null);
+  }
+
+  private readonly onData = (chunk: Buffer): void => {
+    if (this.state === 'closed') return;
+    this.liveness.heard();
+    if (this.state !== 'stopping') this.listener.readStarts();
+    try {
+      this.frames.push(chunk);
+      if (this.state !== 'streaming') return;
+      const lagMs = this.listener.readEnded(this.lastSendTime());
+      if (!this.isPaused) this.pacer.afterRead(chunk.length, lagMs);
+    } catch (error) {
+      this.fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+
+  /** @returns false where no further message may be read */
+  private onFrame(type: number, buffer: Buffer, start: number, end: number): boolean {
+    if (type === BackendMessage.CopyData) {
+      if (this.state === 'streaming') this.onCopyData(buffer, start, end);
+      return true;
+    }
+    switch (type) {
+      case BackendMessage.CopyBothResponse:
+        this.state = 'streaming';
+        this.started?.resolve();
+        this.liveness.start();
+        return true;
+      case BackendMessage.ErrorResponse:
+        this.fail(new ServerReportError(parseServerReport(buffer, start + HEADER_SIZE, end)));
+        return false;
+      case BackendMessage.NoticeResponse: {
+        const report = parseServerReport(buffer, start + HEADER_SIZE, end);
+        if (report.severity === 'WARNING') this.listener.notice(report);
+        return true;
+      }
+      case BackendMessage.CopyDone:
+        return this.onCopyDone();
+      case BackendMessage.ParameterStatus:
+      case BackendMessage.CommandComplete:
+      case BackendMessage.ReadyForQuery:
+        return true;
+      default:
+        throw new DecodeError('unexpected in a replication stream', {
+          messageType: backendMessageName(type),
+          offset: 0,
+        });
+    }
+  }
+
+  private onCopyData(buffer: Buffer, start: number, end: number): void {
+    const kind = end > start + HEADER_SIZE ? buffer[start + HEADER_SIZE] : -1;
+    if (kind === ReplicationMessage.XLogData && end - start >= XLOG_DATA_SIZE) {
+      this.lastSendTimeHigh = int32(buffer, start + 22);
+      this.lastSendTimeLow = int32(buffer, start + 26);
+      this.listener.data(buffer, start + XLOG_DATA_SIZE, end, int32(buffer, start + 6), int32(buffer, start + 10));
+    } else if (kind === ReplicationMessage.PrimaryKeepalive && end - start === KEEPALIVE_SIZE) {
+      const walEnd = lsnFromParts(int32(buffer, start + 6), int32(buffer, start + 10));
+      this.noteReceived(walEnd);
+      this.listener.keepalive(walEnd);
+      if (buffer[start + KEEPALIVE_SIZE - 1] !== 0) this.liveness.replyRequested(walEnd);
+    } else {
+      throw new DecodeError('neither XLogData nor keepalive, or cut short', {
+        messageType: kind === undefined || kind < 0 ? 'CopyData' : `CopyData '${String.fromCharCode(kind)}'`,
+        offset: HEADER_SIZE,
+      });
+    }
+  }
+
+  /** A Commit or a message outside of a transaction ends here. */
+  noteReceived(lsn: Lsn): void {
+    if (lsn > this.received) this.received = lsn;
+  }
+
+  private onCopyDone(): boolean {
+    if (this.state === 'stopping') {
+      this.socket.end(TERMINATE);
+    } else {
+      this.fail(new ConnectionError('The server ended the replication stream'));
+    }
+    return false;
+  }
+
+  private readonly onSocketError = (error: Error): void => this.fail(error);
+
+  private readonly onClose = (): void => {
+    if (this.state === 'stopping') this.fail(null);
+    else this.fail(new ConnectionError('The connection to the server was closed'));
+  };
+
+  private fail(error: Error | null): void {
+    if (this.state === 'closed') return;
+    this.state = 'closed';
+    this.liveness.close();
+    this.pacer.close();
+    this.started?.reject(error ?? new ConnectionError('The replication stream was closed while it started'));
+    this.socket.destroy();
+    this.finishClosed(error);
+  }
+
+  private readOn(): void {
+    if (!this.isPaused && this.state !== 'closed') this.socket.resume();
+  }
+
+  private write(message: Buffer): void {
+    if (this.socket.writable) this.socket.write(message);
+  }
+
+  /** Milliseconds since 2000, the server's clock. */
+  private lastSendTime(): number {
+    return (this.lastSendTimeHigh * 0x1_0000_0000 + (this.lastSendTimeLow >>> 0)) / 1000;
+  }
+}
+
+function int32(buffer: Buffer, at: number): number {
+  return (buffer[at]! << 24) | (buffer[at + 1]! << 16) | (buffer[at + 2]! << 8) | buffer[at + 3]!;
+}

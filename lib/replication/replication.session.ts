@@ -1,0 +1,244 @@
+import type pg from 'pg';
+import { OidDatabase } from '../decoder/oid-database.js';
+import { ConnectionError, GapError, SlotInUseError } from '../errors/replication.error.js';
+import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
+import type { TransactionSink } from '../interfaces/transaction-sink.interface.js';
+import type { Lsn } from '../protocol/lsn.js';
+import type { ServerReport } from '../protocol/server-report.js';
+import type { CustomTypes } from '../types/type-parsers.js';
+import {
+  closeClient,
+  connectPlain,
+  connectReplication,
+  socketOf,
+  translateServerError,
+  type ConnectionTarget,
+} from './connection.js';
+import type { DeliveryProgress } from './delivery-progress.js';
+import type { PublicationManager } from './publication-manager.js';
+import { ReplicationPublisher, type PublisherCounters } from './replication.publisher.js';
+import { ReplicationServer, type ReplicationListener } from './replication.server.js';
+import { readServerFacts } from './server-facts.js';
+import type { SlotManager } from './slot-manager.js';
+import type { SlotMemory } from './slot-memory.js';
+
+/** How long a server that shuts down waits for handlers to finish what they have in hand. */
+const SHUTDOWN_GRACE_MS = 2_000;
+
+/** Everything that outlives a single connection. */
+export interface SessionContext {
+  readonly target: ConnectionTarget;
+  readonly slots: SlotManager;
+  readonly publications: PublicationManager;
+  readonly wantsMessages: boolean;
+  readonly sink: TransactionSink;
+  readonly progress: DeliveryProgress;
+  readonly memory: SlotMemory;
+  readonly counters: PublisherCounters;
+  readonly logger: ListenerLogger;
+}
+
+/**
+ * One life of the stream: a connection with its server, decoder and publisher, made together and ended together. The
+ * server describes a table once in a connection, so none of the three may outlive the others.
+ */
+export class ReplicationSession implements ReplicationListener {
+  private plain: pg.Client | undefined;
+  private replication: pg.Client | undefined;
+  private server: ReplicationServer | undefined;
+  private publisher: ReplicationPublisher | undefined;
+  private publicationNames: readonly string[] = [];
+  private fault: Error | undefined;
+  private isFrozen = false;
+  private shutdownTimer: NodeJS.Timeout | undefined;
+  private isClosed = false;
+
+  constructor(private readonly context: SessionContext) {}
+
+  /**
+   * Connects, checks, makes what is missing, and starts the stream. Resolves when changes may come.
+   *
+   * @throws PgListenerError; all connections are closed then
+   */
+  async open(): Promise<void> {
+    try {
+      await this.start();
+    } catch (error) {
+      const mine = translateServerError(error, this.context.target);
+      await this.release();
+      throw mine;
+    }
+  }
+
+  /** Settles when the stream has ended: null after `stop()`, else why. All connections are closed then. */
+  async ended(): Promise<Error | null> {
+    const error = await this.server!.closed;
+    await this.release();
+    const reason = this.fault ?? error;
+    return reason === null ? null : translateServerError(reason, this.context.target);
+  }
+
+  /** Confirms what is settled and ends the stream. */
+  async stop(): Promise<void> {
+    await this.server?.stop();
+  }
+
+  /** Gives up what is being opened or streamed, at once. */
+  destroy(): void {
+    this.isClosed = true;
+    this.server?.destroy();
+    for (const client of [this.plain, this.replication]) if (client !== undefined) socketOf(client).destroy();
+  }
+
+  get confirmedLsn(): Lsn {
+    return this.server?.confirmedLsn ?? 0n;
+  }
+  get receivedLsn(): Lsn {
+    return this.server?.receivedLsn ?? 0n;
+  }
+  get unsettled(): number {
+    return this.publisher?.tracker.unsettled ?? 0;
+  }
+
+  private async start(): Promise<void> {
+    const { target, publications, slots, memory, progress, sink, counters } = this.context;
+    this.plain = await connectPlain(target);
+    const facts = await readServerFacts(this.plain, target);
+    this.publicationNames = await publications.ensure(this.plain);
+    slots.renew();
+    const slot = await slots.inspect(this.plain);
+    this.replication = await connectReplication(target);
+    const { rows } = await this.replication.query<{ systemid: string; timeline: number }>('IDENTIFY_SYSTEM');
+    const { systemid, timeline } = rows[0]!;
+    memory.compare(systemid, String(timeline), slot, target.app);
+    if (progress.enter(systemid, String(timeline))) sink.forget();
+    if (slot === null) await slots.create(this.replication, this.plain, facts.version);
+    this.publisher = new ReplicationPublisher(sink, {
+      app: target.app,
+      oids: new OidDatabase(facts.domains),
+      customTypes: target.connection.types as CustomTypes | undefined,
+      progress,
+      counters,
+      received: (lsn) => this.server!.noteReceived(lsn),
+    });
+    if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app: target.app });
+    this.server = new ReplicationServer(socketOf(this.replication), this, facts);
+    sink.onRoom = () => this.server?.resume();
+    await this.server.start(this.startCommand()).catch((error: unknown) => this.explainStart(error));
+    this.watchForShutdown(this.plain);
+  }
+
+  private startCommand(): string {
+    const names = this.publicationNames.map((name) => `"${name.replaceAll('"', '""')}"`).join(',');
+    const options = [`proto_version '1'`, `publication_names '${names.replaceAll("'", "''")}'`];
+    if (this.context.wantsMessages) options.push(`messages 'true'`);
+    const slot = `"${this.context.slots.name}"`;
+    return `START_REPLICATION SLOT ${slot} LOGICAL 0/0 (${options.join(', ')})`;
+  }
+
+  private async explainStart(error: unknown): Promise<never> {
+    const { target, slots } = this.context;
+    const code = (error as { code?: string }).code;
+    const cause = error instanceof Error ? error : undefined;
+    if (code === '55006') throw new SlotInUseError(`The slot "${slots.name}" is in use`, { app: target.app, cause });
+    if (code === '55000') {
+      throw new GapError(`The slot "${slots.name}" cannot be read any more: ${cause?.message}`, {
+        app: target.app,
+        cause,
+      });
+    }
+    throw error;
+  }
+
+  // The stream's events, in its order.
+
+  data(buffer: Buffer, start: number, end: number, high: number, low: number): void {
+    this.publisher!.data(buffer, start, end, high, low);
+  }
+
+  keepalive(walEnd: Lsn): void {
+    this.publisher!.tracker.keepalive(walEnd);
+  }
+
+  readStarts(): void {
+    this.context.sink.turn();
+  }
+
+  readEnded(lastSendTimeMs: number): number {
+    if (this.context.sink.isFull) this.server!.pause();
+    return lastSendTimeMs - this.publisher!.lastCommitTimeMs;
+  }
+
+  confirmable(): Lsn {
+    const { memory } = this.context;
+    if (this.isFrozen || this.publisher === undefined) return this.confirmedLsn;
+    const lsn = this.publisher.tracker.confirmable;
+    memory.confirmed(lsn);
+    return lsn;
+  }
+
+  /**
+   * From 18 on, a publication that vanishes is a mere warning, and keepalives go on advancing past changes that are no
+   * longer sent. The text is localised, so any warning stops confirming until the catalogue has been asked.
+   */
+  notice(report: ServerReport): void {
+    this.context.logger.warn(`PostgreSQL warns: ${report.message} (${report.code})`);
+    if (this.isFrozen) return;
+    this.isFrozen = true;
+    void this.verifyPublications();
+  }
+
+  private async verifyPublications(): Promise<void> {
+    const { target, publications } = this.context;
+    let client: pg.Client | undefined;
+    try {
+      client = await connectPlain(target);
+      const missing = await publications.missing(client, this.publicationNames);
+      if (missing.length === 0) {
+        this.isFrozen = false;
+        return;
+      }
+      this.fault = new GapError(
+        `The publication ${missing.map((name) => `"${name}"`).join(', ')} vanished while streaming`,
+        {
+          app: target.app,
+          hint: 'changes since then were not sent and nothing has been confirmed: create it again, compare your data, restart.',
+        },
+      );
+    } catch (error) {
+      this.fault = translateServerError(error, target);
+    } finally {
+      await closeClient(client);
+    }
+    this.server?.destroy();
+  }
+
+  /** A plain backend is told of a shutdown at once; our own stream would be served until all is confirmed. */
+  private watchForShutdown(plain: pg.Client): void {
+    plain.on('error', (error: Error & { code?: string }) => {
+      if (error.code === '57P01') this.shutdownSuspected();
+    });
+  }
+
+  /** A handler that blocks must not keep the server from stopping: confirm what is done, close, come back later. */
+  shutdownSuspected(): void {
+    if (this.shutdownTimer !== undefined || this.isClosed) return;
+    this.context.logger.warn('The server is shutting down: finishing what is quick, then closing');
+    this.fault = new ConnectionError('The server is shutting down', { app: this.context.target.app });
+    const deadline = Date.now() + SHUTDOWN_GRACE_MS;
+    this.shutdownTimer = setInterval(() => {
+      this.server?.confirmNow();
+      if (this.unsettled > 0 && Date.now() < deadline) return;
+      clearInterval(this.shutdownTimer);
+      void this.stop();
+    }, 50);
+  }
+
+  private async release(): Promise<void> {
+    this.isClosed = true;
+    clearInterval(this.shutdownTimer);
+    this.server?.destroy();
+    if (this.replication !== undefined) socketOf(this.replication).destroy();
+    await closeClient(this.plain);
+  }
+}

@@ -1,0 +1,155 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PgListenerError } from '../errors/pg-listener.error.js';
+import { SlotInUseError } from '../errors/replication.error.js';
+import type { PgListenerState } from '../interfaces/status.interface.js';
+import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
+import { backoffDelay, RECONNECT_BACKOFF } from './backoff.js';
+import { closeClient, connectPlain } from './connection.js';
+import { ReplicationSession, type SessionContext } from './replication.session.js';
+
+/** A stream that held for this long was a good one: the next failure starts the backoff anew. */
+const STABLE_MS = 2_000;
+/** How often a standby looks whether the slot is free. */
+const STANDBY_POLL_MS = 500;
+
+/** What goes with a state. */
+export interface StateDetails {
+  readonly error?: Error;
+  readonly heldBy?: string;
+  readonly retryInMs?: number;
+}
+
+export type StateListener = (state: PgListenerState, details: StateDetails) => void;
+
+/**
+ * Keeps one stream running: starts server, decoder and publisher together, and together again when any of them fails.
+ *
+ * | state | enters by | leaves by |
+ * |---|---|---|
+ * | idle | | `start()` → connecting |
+ * | connecting | start, a free slot, the end of a wait | stream runs → streaming; slot busy → standby; error → backing-off or halted |
+ * | streaming | START_REPLICATION accepted | connection lost → backing-off; fault → halted |
+ * | standby | another process holds the slot | slot free → connecting; server gone → backing-off |
+ * | backing-off | an error that time may mend | delay over → connecting |
+ * | halted | an error that time cannot mend | `start()` → connecting |
+ * | stopped | `stop()`, from every state | `start()` → connecting |
+ */
+export class ReplicationSupervisor {
+  private session: ReplicationSession | undefined;
+  private stopping: AbortController | undefined;
+  private running: Promise<void> | undefined;
+  private failures = 0;
+  private streams = 0;
+
+  constructor(
+    private readonly context: SessionContext,
+    private readonly onState: StateListener,
+  ) {}
+
+  get confirmedLsn(): Lsn {
+    return this.session?.confirmedLsn ?? INVALID_LSN;
+  }
+  get receivedLsn(): Lsn {
+    return this.session?.receivedLsn ?? INVALID_LSN;
+  }
+  get unsettled(): number {
+    return this.session?.unsettled ?? 0;
+  }
+  /** Streams that followed the first one. */
+  get reconnects(): number {
+    return Math.max(0, this.streams - 1);
+  }
+
+  /** Begins, where it is not running. Does not wait for the stream: the state tells. */
+  start(): void {
+    if (this.running !== undefined) return;
+    const stopping = new AbortController();
+    this.stopping = stopping;
+    this.failures = 0;
+    this.running = this.run(stopping.signal).finally(() => (this.running = undefined));
+  }
+
+  /** Confirms what is settled, ends the stream, closes every connection. */
+  async stop(): Promise<void> {
+    this.stopping?.abort();
+    await this.session?.stop();
+    this.session?.destroy();
+    await this.running;
+    this.onState('stopped', {});
+  }
+
+  /** Ends the stream for good because of an error that came from outside of it. */
+  halt(error: Error): void {
+    this.haltReason = error;
+    this.session?.destroy();
+  }
+  private haltReason: Error | undefined;
+
+  private async run(signal: AbortSignal): Promise<void> {
+    this.haltReason = undefined;
+    while (!signal.aborted) {
+      const error = await this.stream(signal);
+      if (signal.aborted) return;
+      const reason = this.haltReason ?? error;
+      if (reason instanceof SlotInUseError) await this.standBy(reason, signal);
+      else if (this.haltReason !== undefined || (reason instanceof PgListenerError && reason.fatal)) {
+        this.context.logger.error(`Halted: ${reason.message}`, reason.stack);
+        return this.onState('halted', { error: reason });
+      } else await this.backOff(reason, signal);
+    }
+  }
+
+  /** One life of the stream. @returns why it ended */
+  private async stream(signal: AbortSignal): Promise<Error> {
+    this.onState('connecting', {});
+    const session = new ReplicationSession(this.context);
+    this.session = session;
+    let startedAt = 0;
+    let error: Error | null;
+    try {
+      await session.open();
+      if (signal.aborted) await session.stop();
+      startedAt = Date.now();
+      this.streams++;
+      this.context.logger.log(`Streaming from slot "${this.context.slots.name}"`);
+      this.onState('streaming', {});
+      error = await session.ended();
+    } catch (caught) {
+      error = caught as Error;
+    }
+    this.context.sink.abort();
+    if (startedAt > 0 && Date.now() - startedAt >= STABLE_MS) this.failures = 0;
+    return error ?? new SlotInUseError('The stream was stopped');
+  }
+
+  private async backOff(error: Error, signal: AbortSignal): Promise<void> {
+    const retryInMs = backoffDelay(++this.failures, RECONNECT_BACKOFF);
+    this.context.logger.warn(`${error.message}\n  Next try in ${retryInMs} ms`);
+    this.onState('backing-off', { error, retryInMs });
+    await sleep(retryInMs, undefined, { signal }).catch(() => undefined);
+  }
+
+  /** Watches the slot on a plain connection until nobody holds it. */
+  private async standBy(reason: SlotInUseError, signal: AbortSignal): Promise<void> {
+    const { target, slots, logger } = this.context;
+    let client: Awaited<ReturnType<typeof connectPlain>> | undefined;
+    try {
+      client = await connectPlain(target);
+      let known: string | undefined;
+      while (!signal.aborted) {
+        const holder = await slots.holder(client);
+        if (holder === null) return;
+        if (holder !== known) {
+          known = holder;
+          logger.log(`Standing by: the slot "${slots.name}" is held by ${holder}`);
+          this.onState('standby', { heldBy: holder });
+        }
+        await sleep(STANDBY_POLL_MS, undefined, { signal });
+      }
+    } catch (error) {
+      if (!signal.aborted) await this.backOff(error instanceof Error ? error : reason, signal);
+    } finally {
+      await closeClient(client);
+    }
+  }
+}

@@ -1,0 +1,174 @@
+import { randomBytes } from 'node:crypto';
+import type pg from 'pg';
+import { escapeIdentifier } from 'pg';
+import { GapError, ServerBusyError, ServerSetupError, SlotError, SlotInUseError } from '../errors/replication.error.js';
+import { parseLsn, type Lsn } from '../protocol/lsn.js';
+import { translateServerError, type ConnectionTarget } from './connection.js';
+
+/** A transaction that was open before us must end before a slot can be made; longer than this we do not wait. */
+const LOCK_TIMEOUT_MS = 5_000;
+
+export interface SlotState {
+  readonly confirmedLsn: Lsn;
+}
+
+interface SlotRow {
+  plugin: string | null;
+  database: string | null;
+  current_database: string;
+  active: boolean;
+  holder: string | null;
+  wal_status: string | null;
+  confirmed: string | null;
+  two_phase: boolean;
+}
+
+/** Finds, checks and makes the replication slot of an app. Never drops one. */
+export class SlotManager {
+  private currentName: string;
+
+  /** @param fixedName null: a temporary slot, which ends with its connection */
+  constructor(
+    private readonly target: ConnectionTarget,
+    private readonly fixedName: string | null,
+  ) {
+    this.currentName = fixedName ?? '';
+    this.renew();
+  }
+
+  get name(): string {
+    return this.currentName;
+  }
+
+  get isTemporary(): boolean {
+    return this.fixedName === null;
+  }
+
+  /** A temporary slot of a connection that is just dying is still there: each connection needs a name of its own. */
+  renew(): void {
+    if (this.isTemporary) this.currentName = `pg_listener_temporary_${process.pid}_${randomBytes(4).toString('hex')}`;
+  }
+
+  /**
+   * The slot as the catalogue has it; null where there is none.
+   *
+   * @throws SlotInUseError where another process streams from it
+   * @throws SlotError, GapError where it cannot serve
+   */
+  async inspect(client: pg.Client): Promise<SlotState | null> {
+    const slot = this.isTemporary ? null : await this.read(client);
+    if (slot === null) return null;
+    this.check(slot);
+    if (slot.active) {
+      throw new SlotInUseError(`The slot "${this.name}" is held by ${slot.holder ?? 'another process'}`, {
+        app: this.target.app,
+      });
+    }
+    return { confirmedLsn: slot.confirmed === null ? 0n : parseLsn(slot.confirmed) };
+  }
+
+  /** Who streams from the slot just now: null where nobody does. */
+  async holder(client: pg.Client): Promise<string | null> {
+    const slot = await this.read(client);
+    return slot?.active ? (slot.holder ?? 'another process') : null;
+  }
+
+  /** Makes the slot, on the replication connection. */
+  async create(replication: pg.Client, plain: pg.Client, version: number): Promise<void> {
+    const kind = this.isTemporary ? ' TEMPORARY' : '';
+    const options = version >= 150_000 ? "(SNAPSHOT 'nothing')" : 'NOEXPORT_SNAPSHOT';
+    try {
+      await replication.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}`);
+      await replication.query(
+        `CREATE_REPLICATION_SLOT ${escapeIdentifier(this.name)}${kind} LOGICAL pgoutput ${options}`,
+      );
+    } catch (error) {
+      throw await this.explainCreation(error, plain);
+    }
+  }
+
+  private async explainCreation(error: unknown, plain: pg.Client): Promise<Error> {
+    const { app } = this.target;
+    const code = (error as { code?: string }).code;
+    if (code === '55P03') {
+      return new ServerBusyError(
+        `The slot "${this.name}" cannot be made while older transactions are open: ${await this.blockers(plain)}`,
+        {
+          app,
+          cause: error,
+          hint: 'end them (COMMIT, ROLLBACK, or pg_terminate_backend(pid)); it is tried again meanwhile.',
+        },
+      );
+    }
+    if (code === '53400') {
+      return new ServerSetupError(`The server has no free replication slot for "${this.name}"`, {
+        app,
+        cause: error,
+        hint:
+          'raise max_replication_slots (needs a restart), or drop one that nobody uses: SELECT slot_name, active FROM ' +
+          'pg_replication_slots; SELECT pg_drop_replication_slot(...);',
+      });
+    }
+    // Another process made it between our look and now.
+    if (code === '42710')
+      return new SlotInUseError(`The slot "${this.name}" was just made by another process`, { app });
+    return translateServerError(error, this.target);
+  }
+
+  /** Which transactions slot creation waits for. Never their queries: they may hold values. */
+  private async blockers(client: pg.Client): Promise<string> {
+    const { rows } = await client.query<{ who: string }>(
+      `SELECT format('pid %s (user %s, application "%s", since %s)', pid, usename, application_name, xact_start) AS who
+         FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+       UNION ALL
+       SELECT format('prepared transaction "%s" (since %s)', gid, prepared) FROM pg_prepared_xacts`,
+    );
+    return rows.map((row) => row.who).join('; ') || 'they have ended by now';
+  }
+
+  private async read(client: pg.Client): Promise<SlotRow | null> {
+    const { rows } = await client.query<SlotRow>(
+      `SELECT s.plugin, s.database, current_database() AS current_database, s.active, s.wal_status,
+              s.confirmed_flush_lsn::text AS confirmed, s.two_phase,
+              CASE WHEN s.active THEN format('pid %s (application "%s", address %s)', s.active_pid,
+                coalesce(a.application_name, '?'), coalesce(a.client_addr::text, 'local')) END AS holder
+         FROM pg_replication_slots s LEFT JOIN pg_stat_activity a ON a.pid = s.active_pid
+        WHERE s.slot_name = $1`,
+      [this.name],
+    );
+    return rows[0] ?? null;
+  }
+
+  private check(slot: SlotRow): void {
+    const { app } = this.target;
+    const drop = `SELECT pg_drop_replication_slot('${this.name}');`;
+    if (slot.plugin !== 'pgoutput') {
+      const kind = slot.plugin === null ? 'a physical one' : `one of the plugin "${slot.plugin}"`;
+      throw new SlotError(`The slot "${this.name}" is ${kind}; pgoutput is needed`, {
+        app,
+        hint: `choose another \`slot\` name, or drop the slot if nobody needs it: ${drop}`,
+      });
+    }
+    if (slot.database !== slot.current_database) {
+      throw new SlotError(
+        `The slot "${this.name}" belongs to the database "${slot.database}", not "${slot.current_database}"`,
+        {
+          app,
+          hint: 'slot names are unique in a cluster: choose another `slot` name, or connect to that database.',
+        },
+      );
+    }
+    if (slot.two_phase) {
+      throw new SlotError(`The slot "${this.name}" has two-phase decoding on, which this app did not ask for`, {
+        app,
+        hint: `what was prepared before the slot's position would arrive without rows. Use another slot, or: ${drop}`,
+      });
+    }
+    if (slot.wal_status === 'lost') {
+      throw new GapError(`The slot "${this.name}" was invalidated by the server: changes since its position are lost`, {
+        app,
+        hint: `compare your data, then drop the slot and start again: ${drop} Mind max_slot_wal_keep_size.`,
+      });
+    }
+  }
+}
