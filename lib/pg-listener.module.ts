@@ -15,6 +15,7 @@ import type {
   PgListenerOptionsFactory,
 } from './interfaces/pg-listener-options.interface.js';
 import type { AppName, TableRef } from './interfaces/table.interface.js';
+import { PgListenerCoreModule } from './pg-listener-core.module.js';
 import { PgListenerAppModule, type AppParts } from './pg-listener-app.module.js';
 import { DEFAULT_APP_NAME } from './pg-listener.constants.js';
 import { FeatureRegistry } from './pg-listener.registry.js';
@@ -106,7 +107,7 @@ export class PgListenerModule {
         useFactory: (_: unknown, parts?: AppParts) => partsOf(parts).config,
       },
     );
-    return { module: PgListenerModule, providers, exports: providers.map(tokenOf) };
+    return { module: PgListenerModule, imports: [PgListenerCoreModule], providers, exports: providers.map(tokenOf) };
   }
 }
 

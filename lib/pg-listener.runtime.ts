@@ -1,5 +1,5 @@
-import type { BehaviorSubject } from 'rxjs';
-import { PgListenerError } from './errors/pg-listener.error.js';
+import { Subscription, type BehaviorSubject } from 'rxjs';
+import { LifecycleError } from './errors/app.error.js';
 import { StartupTimeoutError } from './errors/replication.error.js';
 import { EventsDispatcher } from './events/events.dispatcher.js';
 import { HandlerRegistry } from './events/handler-registry.js';
@@ -126,37 +126,42 @@ export class AppRuntime implements ListenerRuntime {
     await this.supervisor.stop();
   }
 
-  private async running(): Promise<void> {
-    const { timeoutMs } = this.config.startup;
-    const { name } = this.config;
-    await new Promise<void>((resolve, reject) => {
+  /** Settles with the first state that tells how the start has gone. */
+  private running(): Promise<void> {
+    const { name, startup } = this.config;
+    return new Promise<void>((resolve, reject) => {
       let lastError: Error | undefined;
-      const done = (error?: Error): void => {
+      const watch = new Subscription();
+      const settle = (error?: Error): void => {
         clearTimeout(timer);
-        queueMicrotask(() => subscription.unsubscribe());
+        watch.unsubscribe();
         if (error === undefined) resolve();
         else reject(error);
       };
       const timer = setTimeout(() => {
-        const reason = lastError === undefined ? '' : `: ${lastError.message}`;
-        const timeout = new StartupTimeoutError(`No stream within ${timeoutMs} ms${reason}`, {
-          app: name,
-          cause: lastError,
-          hint: lastError instanceof PgListenerError ? undefined : 'look at the log; or set startup.wait to false.',
-        });
-        void this.stop().then(() => done(timeout));
-      }, timeoutMs);
-      const subscription = this.status.subscribe(({ state, error }) => {
-        lastError = error ?? lastError;
-        if (state === 'streaming' || state === 'standby') done();
-        else if (state === 'halted') done(error);
-      });
+        watch.unsubscribe();
+        void this.stop().finally(() => settle(startupTimeout(name, startup.timeoutMs, lastError)));
+      }, startup.timeoutMs);
+      watch.add(
+        this.status.subscribe(({ state, error }) => {
+          lastError = error ?? lastError;
+          if (state === 'streaming' || state === 'standby') settle();
+          else if (state === 'halted') settle(error);
+          else if (state === 'stopped') settle(new LifecycleError('Stopped while it started', { app: name }));
+        }),
+      );
     });
   }
 
   private onState(state: PgListenerState, details: StateDetails): void {
     this.status.next({ app: this.config.name, state, since: new Date(), ...details });
   }
+}
+
+function startupTimeout(app: string, timeoutMs: number, cause: Error | undefined): StartupTimeoutError {
+  const reason = cause === undefined ? '' : `: ${cause.message}`;
+  const hint = cause === undefined ? 'look at the log; or set startup.wait to false.' : undefined;
+  return new StartupTimeoutError(`No stream within ${timeoutMs} ms${reason}`, { app, cause, hint });
 }
 
 function lsnText(lsn: Lsn): string | null {

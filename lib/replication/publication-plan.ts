@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { escapeIdentifier } from 'pg';
 import { canonicalTable, type TablePattern } from '../changes/table-pattern.js';
+import { OWN_SCHEMA } from '../changes/own-schema.js';
 import { OperationBit } from '../changes/change.js';
 import { PublicationError } from '../errors/replication.error.js';
 
@@ -50,7 +51,7 @@ export async function readTables(client: pg.Client): Promise<PublishedTables> {
               ELSE false END AS "hasIdentity"
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
-        AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_listener') AND n.nspname NOT LIKE 'pg\\_t%'
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema', '${OWN_SCHEMA}') AND n.nspname NOT LIKE 'pg\\_t%'
       ORDER BY n.nspname, c.relname`,
   );
   return rows;

@@ -7,6 +7,7 @@ import {
   type RowChange,
   type RowOperation,
 } from '../changes/change.js';
+import { OWN_SCHEMA } from '../changes/own-schema.js';
 import { LogicalMessageEvent } from '../changes/logical-message.js';
 import { CommittedTransaction, TransactionInfo, TransactionTally } from '../changes/transaction.js';
 import { PgOutputDecoder, type PgOutputVisitor } from '../decoder/pgoutput.decoder.js';
@@ -27,8 +28,6 @@ import type { CustomTypes } from '../types/type-parsers.js';
 import { AckTracker, type AckUnit } from './ack-tracker.js';
 import type { DeliveryProgress } from './delivery-progress.js';
 
-/** Our own tables: never delivered, whatever a publication carries. */
-const OWN_SCHEMA = 'pg_listener';
 const NO_ROUTE = { mask: 0 };
 
 /** Counts of one app, across its connections. */

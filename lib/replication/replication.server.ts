@@ -49,14 +49,17 @@ export interface ReplicationListener {
  * | starting | CopyBothResponse, or an error of START_REPLICATION |
  * | streaming | `stop()`, a fault, the server's CopyDone, or the socket's end |
  * | stopping | the server has answered our CopyDone, or patience ends |
+ * | leaving | a fault of ours: what may be confirmed is told, nothing more is read, the socket ends |
  * | closed | for good: one object serves one stream |
  */
 export class ReplicationServer {
-  private state: 'starting' | 'streaming' | 'stopping' | 'closed' = 'starting';
+  private state: 'starting' | 'streaming' | 'stopping' | 'leaving' | 'closed' = 'starting';
   private readonly frames = new FrameParser((type, buffer, start, end) => this.onFrame(type, buffer, start, end));
   private readonly liveness: Liveness;
   private readonly pacer: ReadPacer;
   private isPaused = false;
+  private leavingBecause: Error | undefined;
+  private impatience: NodeJS.Timeout | undefined;
   private received: Lsn = INVALID_LSN;
   private lastSendTimeHigh = 0;
   private lastSendTimeLow = 0;
@@ -128,6 +131,20 @@ export class ReplicationServer {
     }
   }
 
+  /** Confirms what may be confirmed and closes the connection, without reading a byte more: `error` is why. */
+  leave(error: Error): void {
+    if (this.state !== 'streaming') return this.fail(error);
+    this.state = 'leaving';
+    this.leavingBecause = error;
+    this.liveness.flush();
+    this.liveness.close();
+    this.pacer.close();
+    this.write(COPY_DONE);
+    this.socket.end(TERMINATE);
+    this.socket.resume();
+    this.impatience = setTimeout(() => this.fail(error), 1_000);
+  }
+
   /** Tells the server at once what may be confirmed. */
   confirmNow(): void {
     this.liveness.flush();
@@ -139,7 +156,7 @@ export class ReplicationServer {
   }
 
   private readonly onData = (chunk: Buffer): void => {
-    if (this.state === 'closed') return;
+    if (this.state === 'closed' || this.state === 'leaving') return;
     this.liveness.heard();
     if (this.state !== 'stopping') this.listener.readStarts();
     try {
@@ -148,7 +165,7 @@ export class ReplicationServer {
       const lagMs = this.listener.readEnded(this.lastSendTime());
       if (!this.isPaused) this.pacer.afterRead(chunk.length, lagMs);
     } catch (error) {
-      this.fail(error instanceof Error ? error : new Error(String(error)));
+      this.leave(error instanceof Error ? error : new Error(String(error)));
     }
   };
 
@@ -219,11 +236,11 @@ export class ReplicationServer {
     return false;
   }
 
-  private readonly onSocketError = (error: Error): void => this.fail(error);
+  private readonly onSocketError = (error: Error): void => this.fail(this.leavingBecause ?? error);
 
   private readonly onClose = (): void => {
     if (this.state === 'stopping') this.fail(null);
-    else this.fail(new ConnectionError('The connection to the server was closed'));
+    else this.fail(this.leavingBecause ?? new ConnectionError('The connection to the server was closed'));
   };
 
   private fail(error: Error | null): void {
@@ -231,6 +248,7 @@ export class ReplicationServer {
     this.state = 'closed';
     this.liveness.close();
     this.pacer.close();
+    clearTimeout(this.impatience);
     this.started?.reject(error ?? new ConnectionError('The replication stream was closed while it started'));
     this.socket.destroy();
     this.finishClosed(error);

@@ -83,6 +83,13 @@ export class ReplicationSession implements ReplicationListener {
     await this.server?.stop();
   }
 
+  /** Ends the stream because of an error that came from outside of it; confirms what is settled. */
+  halt(error: Error): void {
+    this.fault = error;
+    if (this.server === undefined) this.destroy();
+    else this.server.leave(error);
+  }
+
   /** Gives up what is being opened or streamed, at once. */
   destroy(): void {
     this.isClosed = true;
@@ -106,13 +113,14 @@ export class ReplicationSession implements ReplicationListener {
     const facts = await readServerFacts(this.plain, target);
     this.publicationNames = await publications.ensure(this.plain);
     slots.renew();
-    const slot = await slots.inspect(this.plain);
+    const found = await slots.inspect(this.plain);
     this.replication = await connectReplication(target);
     const { rows } = await this.replication.query<{ systemid: string; timeline: number }>('IDENTIFY_SYSTEM');
     const { systemid, timeline } = rows[0]!;
-    memory.compare(systemid, String(timeline), slot, target.app);
+    memory.compare(systemid, String(timeline), found, target.app);
     if (progress.enter(systemid, String(timeline))) sink.forget();
-    if (slot === null) await slots.create(this.replication, this.plain, facts.version);
+    const slot = found ?? (await slots.create(this.replication, this.plain, facts.version));
+    memory.enter(systemid, String(timeline), slot);
     this.publisher = new ReplicationPublisher(sink, {
       app: target.app,
       oids: new OidDatabase(facts.domains),

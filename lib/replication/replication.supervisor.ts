@@ -81,7 +81,7 @@ export class ReplicationSupervisor {
   /** Ends the stream for good because of an error that came from outside of it. */
   halt(error: Error): void {
     this.haltReason = error;
-    this.session?.destroy();
+    this.session?.halt(error);
   }
   private haltReason: Error | undefined;
 

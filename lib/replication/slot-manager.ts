@@ -73,15 +73,16 @@ export class SlotManager {
     return slot?.active ? (slot.holder ?? 'another process') : null;
   }
 
-  /** Makes the slot, on the replication connection. */
-  async create(replication: pg.Client, plain: pg.Client, version: number): Promise<void> {
+  /** Makes the slot, on the replication connection. It stands where its stream will begin. */
+  async create(replication: pg.Client, plain: pg.Client, version: number): Promise<SlotState> {
     const kind = this.isTemporary ? ' TEMPORARY' : '';
     const options = version >= 150_000 ? "(SNAPSHOT 'nothing')" : 'NOEXPORT_SNAPSHOT';
     try {
       await replication.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}`);
-      await replication.query(
+      const { rows } = await replication.query<{ consistent_point: string }>(
         `CREATE_REPLICATION_SLOT ${escapeIdentifier(this.name)}${kind} LOGICAL pgoutput ${options}`,
       );
+      return { confirmedLsn: parseLsn(rows[0]!.consistent_point) };
     } catch (error) {
       throw await this.explainCreation(error, plain);
     }

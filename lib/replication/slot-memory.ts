@@ -1,5 +1,5 @@
 import { GapError } from '../errors/replication.error.js';
-import { formatLsn, INVALID_LSN, type Lsn } from '../protocol/lsn.js';
+import { formatLsn, type Lsn } from '../protocol/lsn.js';
 import type { SlotState } from './slot-manager.js';
 
 /**
@@ -25,9 +25,13 @@ export class SlotMemory {
     }
     if (this.slotName !== null && this.position !== undefined && this.timeline === timeline)
       this.comparePosition(slot, app);
+  }
+
+  /** The stream begins: from here on, the slot moves only as we confirm. */
+  enter(systemIdentifier: string, timeline: string, slot: SlotState): void {
     this.systemIdentifier = systemIdentifier;
     this.timeline = timeline;
-    this.position = slot?.confirmedLsn ?? INVALID_LSN;
+    this.position = slot.confirmedLsn;
   }
 
   /** We told the server this position, or are about to. */

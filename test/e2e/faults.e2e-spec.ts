@@ -1,0 +1,312 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Injectable } from '@nestjs/common';
+import {
+  AuthenticationError,
+  DecodeError,
+  GapError,
+  OnTableChange,
+  PublicationError,
+  ServerSetupError,
+  SlotError,
+  type InsertChange,
+  type PgListenerError,
+} from 'nestjs-pg-listener';
+import { startPostgres } from 'nestjs-pg-listener/testing';
+import { recorderOf, startApplication, type TestApplication } from '../support/application.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { startProxy, type FaultProxy } from '../support/proxy.js';
+import { sleep, waitFor } from '../support/wait.js';
+
+/** The boot must fail with this class, and the text must help. */
+async function bootError(...parameters: Parameters<typeof startApplication>): Promise<PgListenerError> {
+  const app = await startApplication(...parameters).catch((error: unknown) => error as PgListenerError);
+  if (app instanceof Error) return app;
+  await (app as TestApplication).close();
+  throw new Error('It booted');
+}
+
+const halted = (app: TestApplication): Promise<Error> =>
+  waitFor(() => (app.listener.status.state === 'halted' ? app.listener.status.error : null), 'the halt');
+
+describe('faults, each told apart and told how to mend', () => {
+  let db: TestDatabase;
+  let proxy: FaultProxy;
+  const apps: TestApplication[] = [];
+  const start = async (...parameters: Parameters<typeof startApplication>): Promise<TestApplication> => {
+    const app = await startApplication(...parameters);
+    apps.push(app);
+    return app;
+  };
+
+  beforeAll(async () => {
+    proxy = await startProxy(new URL(process.env['PG_LISTENER_TEST_URL']!));
+  });
+  beforeEach(async () => {
+    db = await createDatabase();
+    await db.query('CREATE TABLE orders (id int PRIMARY KEY, status text)');
+  });
+  afterEach(async () => {
+    proxy.tamper(null);
+    proxy.cut();
+    await Promise.all(apps.splice(0).map((app) => app.close()));
+    await db.drop();
+  });
+  afterAll(async () => {
+    await proxy?.close();
+  });
+
+  it('halts on a malformed message with its type and offset, and loses nothing', async () => {
+    const recorder = recorderOf('orders');
+    const app = await start({ connection: proxy.through(db.url), slot: db.slot() }, [recorder]);
+    await db.query(`INSERT INTO orders VALUES (1, 'good')`);
+    await waitFor(() => recorder.changes.length === 1, 'the good one');
+    // The kind byte of the column before the marker becomes one that does not exist.
+    proxy.tamper((chunk) => {
+      const marker = chunk.indexOf('poison');
+      if (marker > 0) chunk[marker - 5] = 0x21;
+      return chunk;
+    });
+    await db.query(`INSERT INTO orders VALUES (2, 'poison')`);
+    const error = await halted(app);
+    expect(error).toBeInstanceOf(DecodeError);
+    expect(error).toMatchObject({ code: 'PG_LISTENER_DECODE', messageType: 'Insert', offset: expect.any(Number) });
+    expect(app.listener.health().status).toBe('down');
+    await app.close();
+    const next = recorderOf('orders');
+    await start({ connection: db.url, slot: db.slot() }, [next]);
+    await db.query(`INSERT INTO orders VALUES (3, 'after')`);
+    await waitFor(() => next.changes.length >= 2, 'both');
+    expect(next.changes.map((change) => (change as InsertChange).record['id'])).toEqual([2, 3]);
+  });
+
+  it('halts on a truncated message, and on an impossible length', async () => {
+    for (const change of [
+      (chunk: Buffer, marker: number) => void chunk.writeInt32BE(0x7fff, marker - 4),
+      (chunk: Buffer) => void (chunk[0] === 0x64 && chunk.writeInt32BE(2, 1)),
+    ]) {
+      const app = await start({ connection: proxy.through(db.url), slot: db.slot() }, [recorderOf('orders')]);
+      proxy.tamper((chunk) => {
+        const marker = chunk.indexOf('poison');
+        if (marker > 0) change(chunk, marker);
+        return chunk;
+      });
+      await db.query(`INSERT INTO orders VALUES (2, 'poison') ON CONFLICT (id) DO UPDATE SET status = 'poison'`);
+      const error = await halted(app);
+      expect(error).toBeInstanceOf(DecodeError);
+      proxy.tamper(null);
+      await app.close();
+    }
+  });
+
+  it('notices a connection that has died without a word, and comes back', async () => {
+    const server = await startPostgres({ settings: { wal_sender_timeout: '1s' } });
+    const quiet = await startProxy(new URL(server.url));
+    const own = await createDatabase(server.url);
+    await own.query('CREATE TABLE orders (id int PRIMARY KEY)');
+    const recorder = recorderOf('orders');
+    const app = await startApplication({ connection: quiet.through(own.url), slot: own.slot() }, [recorder]);
+    try {
+      quiet.freeze();
+      await waitFor(() => app.listener.status.state !== 'streaming', 'the silence to be noticed', 6_000);
+      quiet.cut();
+      await waitFor(() => app.listener.status.state === 'streaming', 'the stream to come back');
+      await own.query('INSERT INTO orders VALUES (1)');
+      await waitFor(() => recorder.changes.length === 1, 'the change');
+    } finally {
+      await app.close();
+      await quiet.close();
+      await own.client.end();
+      await server.stop('immediate');
+    }
+  });
+
+  it('stands by while another process holds the slot, says who, and takes over', async () => {
+    const [first, second] = [recorderOf('orders'), recorderOf('orders')];
+    const holder = await start({ connection: db.url, slot: db.slot() }, [first]);
+    const standby = await start({ connection: db.url, slot: db.slot() }, [second]);
+    expect(standby.listener.status).toMatchObject({
+      state: 'standby',
+      heldBy: expect.stringContaining('nestjs-pg-listener:default'),
+    });
+    expect(standby.listener.health().status).toBe('up');
+    await db.query('INSERT INTO orders VALUES (1)');
+    await waitFor(() => first.changes.length === 1, 'the holder');
+    await holder.close();
+    await waitFor(() => standby.listener.status.state === 'streaming', 'the take-over');
+    await db.query('INSERT INTO orders VALUES (2)');
+    await waitFor(() => second.changes.length === 1, 'the new holder');
+    expect((second.changes[0] as InsertChange).record['id']).toBe(2);
+  });
+
+  it('refuses to start without the user’s own publication, and says the SQL', async () => {
+    const error = await bootError({ connection: db.url, slot: db.slot(), publications: ['shop "pub"'] });
+    expect(error).toBeInstanceOf(PublicationError);
+    expect(error.message).toContain('CREATE PUBLICATION "shop ""pub""" FOR TABLE');
+    await db.query(`CREATE PUBLICATION "shop ""pub""" FOR TABLE orders`);
+    const recorder = recorderOf('orders');
+    await start({ connection: db.url, slot: db.slot(), publications: ['shop "pub"'] }, [recorder]);
+    await db.query('INSERT INTO orders VALUES (1)');
+    await waitFor(() => recorder.changes.length === 1, 'the change');
+  });
+
+  it('stops confirming and reports a gap when its publication is dropped while streaming', async () => {
+    await db.query('CREATE PUBLICATION mine FOR TABLE orders');
+    const recorder = recorderOf('orders');
+    const app = await start({ connection: db.url, slot: db.slot(), publications: ['mine'] }, [recorder]);
+    await db.query('INSERT INTO orders VALUES (1)');
+    await waitFor(() => recorder.changes.length === 1, 'the change');
+    await db.query('DROP PUBLICATION mine');
+    await db.query('INSERT INTO orders VALUES (2)');
+    const error = await halted(app);
+    expect([GapError, PublicationError]).toContain(error!.constructor);
+  });
+
+  it('reports a gap when its slot is re-created behind its back', async () => {
+    const app = await start({ connection: db.url, slot: db.slot() }, [recorderOf('orders')]);
+    await db.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1', [
+      db.slot(),
+    ]);
+    for (;;) {
+      const dropped = await db.query('SELECT pg_drop_replication_slot($1)', [db.slot()]).catch(() => null);
+      if (dropped !== null) break;
+      await db.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1', [
+        db.slot(),
+      ]);
+    }
+    await db.query('INSERT INTO orders VALUES (7)');
+    await db.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [db.slot()]);
+    const error = await halted(app);
+    expect(error).toBeInstanceOf(GapError);
+  });
+
+  it('refuses a slot of another plugin, of another database, and a two-phase one', async () => {
+    const other = await createDatabase();
+    await db
+      .query(`SELECT pg_create_logical_replication_slot($1, 'test_decoding')`, [db.slot('plugin')])
+      .catch(() => undefined);
+    await db.query(`SELECT pg_create_physical_replication_slot($1)`, [db.slot('physical')]);
+    await other.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [db.slot('elsewhere')]);
+    await db.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput', false, true)`, [db.slot('twophase')]);
+    for (const [slot, text] of [
+      ['physical', 'a physical one'],
+      ['elsewhere', `belongs to the database "${other.name}"`],
+      ['twophase', 'two-phase decoding'],
+    ] as const) {
+      const error = await bootError({ connection: db.url, slot: db.slot(slot) });
+      expect(error).toBeInstanceOf(SlotError);
+      expect(error.message).toContain(text);
+    }
+    await db.query('SELECT pg_drop_replication_slot($1)', [db.slot('physical')]);
+    await other.drop();
+  });
+
+  it('names a table that does not exist, and one whose updates cannot be told, with the SQL', async () => {
+    await db.query('CREATE TABLE keyless (id int); CREATE VIEW seen AS SELECT 1');
+    @Injectable()
+    class Handlers {
+      @OnTableChange('Orders', 'insert')
+      a(): void {}
+      @OnTableChange('keyless', 'update')
+      b(): void {}
+      @OnTableChange('seen', 'insert')
+      c(): void {}
+    }
+    const error = await bootError({ connection: db.url, slot: db.slot() }, [Handlers]);
+    expect(error).toBeInstanceOf(PublicationError);
+    expect(error.message).toContain('there is no table public.Orders (Handlers.a); did you mean public.orders?');
+    expect(error.message).toContain('ALTER TABLE "public"."keyless" REPLICA IDENTITY FULL');
+    expect(error.message).toContain('public.seen is a view');
+    await expect(db.query(`UPDATE keyless SET id = 1`)).resolves.toEqual([]);
+  });
+
+  it('never breaks the user’s own UPDATE: a table without identity is published for inserts only', async () => {
+    await db.query('CREATE TABLE keyless (id int)');
+    const recorder = recorderOf('*');
+    const app = await start({ connection: db.url, slot: db.slot() }, [recorder]);
+    expect(app.logs.find('bring inserts and truncates only: public.keyless')).toBeDefined();
+    await db.query('INSERT INTO keyless VALUES (1)');
+    await db.query('UPDATE keyless SET id = 2');
+    await db.query('DELETE FROM keyless');
+    await db.query('INSERT INTO orders VALUES (1)');
+    await waitFor(() => recorder.changes.length === 2, 'both inserts');
+    expect(recorder.changes.map((change) => `${change.operation} ${change.table}`)).toEqual([
+      'insert keyless',
+      'insert orders',
+    ]);
+  });
+
+  it('extends its publication for a new handler and removes nothing', async () => {
+    await db.query('CREATE TABLE items (id int PRIMARY KEY)');
+    const slot = db.slot();
+    const published = (): Promise<{ tablename: string }[]> =>
+      db.query('SELECT tablename FROM pg_publication_tables WHERE pubname = $1 ORDER BY 1', [`pg_listener_${slot}`]);
+    await (await start({ connection: db.url, slot }, [recorderOf('orders')])).close();
+    expect((await published()).map((row) => row.tablename)).toEqual(['orders']);
+    await (await start({ connection: db.url, slot }, [recorderOf('items')])).close();
+    expect((await published()).map((row) => row.tablename)).toEqual(['items', 'orders']);
+  });
+
+  it('is not delivered its own schema', async () => {
+    await db.query('CREATE SCHEMA nestjs_pg_listener; CREATE TABLE nestjs_pg_listener.progress (id int PRIMARY KEY)');
+    await db.query('CREATE PUBLICATION everything FOR ALL TABLES');
+    const recorder = recorderOf('*');
+    await start({ connection: db.url, slot: db.slot(), publications: ['everything'] }, [recorder]);
+    await db.query('INSERT INTO nestjs_pg_listener.progress VALUES (1); INSERT INTO orders VALUES (1)');
+    await waitFor(() => recorder.changes.length > 0, 'the change');
+    await sleep(50);
+    expect(recorder.changes.map((change) => [change.table, change.index])).toEqual([['orders', 0]]);
+  });
+
+  it('names the transaction that holds slot creation up, and goes on when it has ended', async () => {
+    const blocker = await createDatabase();
+    await blocker.query('CREATE TABLE t (id int)');
+    await blocker.query('BEGIN; INSERT INTO t VALUES (1)');
+    const app = await start({ connection: db.url, slot: db.slot(), startup: { wait: false } }, [recorderOf('orders')]);
+    const line = await waitFor(() => app.logs.find('cannot be made while older transactions are open'), 'the warning');
+    expect(line).toMatch(/pid \d+ \(user postgres/);
+    await blocker.query('COMMIT');
+    await waitFor(() => app.listener.status.state === 'streaming', 'the stream');
+    await blocker.drop();
+  });
+
+  it('tells a wrong password, a missing database, a role without REPLICATION and wal_level apart', async () => {
+    const server = await startPostgres({ settings: { wal_level: 'replica' } });
+    try {
+      const level = await bootError({ connection: server.url, slot: 'a' });
+      expect(level).toBeInstanceOf(ServerSetupError);
+      expect(level.message).toContain(`ALTER SYSTEM SET wal_level = 'logical'`);
+    } finally {
+      await server.stop('immediate');
+    }
+    const missing = new URL(db.url);
+    missing.pathname = '/no_such_database';
+    expect((await bootError({ connection: missing.toString(), slot: 'a' })).message).toContain('no such database');
+    await db.query('CREATE ROLE plain_role LOGIN; GRANT ALL ON orders TO plain_role');
+    const plain = new URL(db.url);
+    plain.username = 'plain_role';
+    await db.query('CREATE PUBLICATION theirs FOR TABLE orders');
+    const right = await bootError({ connection: plain.toString(), slot: 'a', publications: ['theirs'] });
+    expect(right).toBeInstanceOf(ServerSetupError);
+    expect(right.message).toContain('ALTER ROLE "plain_role" REPLICATION');
+    const owner = await bootError({ connection: plain.toString(), slot: 'a' }, [recorderOf('orders')]);
+    expect(owner).toBeInstanceOf(PublicationError);
+    expect(owner.message).toContain('CREATE PUBLICATION "pg_listener_a" FOR TABLE "public"."orders"');
+    await db.query('DROP OWNED BY plain_role; DROP ROLE plain_role');
+    const tls = await bootError({ connection: { connectionString: db.url, ssl: true }, slot: 'a' });
+    expect(tls).toBeInstanceOf(AuthenticationError);
+    expect(tls.message).toContain('does not speak TLS');
+  });
+
+  it('refuses to become a synchronous standby', async () => {
+    const server = await startPostgres({
+      settings: { synchronous_standby_names: 'FIRST 1 (a, "nestjs-pg-listener:default")', synchronous_commit: 'local' },
+    });
+    try {
+      const error = await bootError({ connection: server.url, slot: 'a' });
+      expect(error).toBeInstanceOf(ServerSetupError);
+      expect(error.message).toContain('commits would wait for handlers');
+    } finally {
+      await server.stop('immediate');
+    }
+  });
+});

@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startChild, type ChildApplication } from '../support/child.js';
+import { connect, createDatabase, type TestDatabase } from '../support/database.js';
+import { sleep, waitFor } from '../support/wait.js';
+
+const KILLS = 22;
+const WRITERS = 2;
+
+/** Children write a journal into PostgreSQL itself, so what it holds was truly handled. */
+describe('kill -9', () => {
+  let db: TestDatabase;
+  let child: ChildApplication | undefined;
+  let isWriting = true;
+
+  beforeAll(async () => {
+    db = await createDatabase();
+    await db.query(`
+      CREATE TABLE events (writer int, id int, PRIMARY KEY (writer, id));
+      CREATE TABLE journal (seq bigserial PRIMARY KEY, process int, writer int, id int, lsn pg_lsn, idx int);
+    `);
+  });
+  afterAll(async () => {
+    isWriting = false;
+    await child?.kill();
+    await db?.drop();
+  });
+
+  /** Transactions of 1 to 30 rows, some rolled back, until told to stop. @returns the rows that were committed */
+  async function write(writer: number): Promise<number> {
+    const client = await connect(db.url);
+    let id = 0;
+    while (isWriting) {
+      const size = 1 + Math.floor(Math.random() * 30);
+      await client.query('BEGIN');
+      await client.query('INSERT INTO events SELECT $1::int, generate_series($2::int, $3::int)', [
+        writer,
+        id + 1,
+        id + size,
+      ]);
+      const isCommitted = Math.random() < 0.8;
+      await client.query(isCommitted ? 'COMMIT' : 'ROLLBACK');
+      if (isCommitted) id += size;
+      await sleep(Math.random() * 30);
+    }
+    await client.end();
+    return id;
+  }
+
+  it(`loses nothing and keeps the order over ${KILLS} kills at random points`, async () => {
+    const slot = db.slot();
+    child = startChild(db.url, slot, 'journal');
+    await waitFor(
+      () => child!.messages.length > 0,
+      () => `the first child; ${child!.output()}`,
+    );
+    const writing = Array.from({ length: WRITERS }, (_, writer) => write(writer));
+    for (let kill = 0; kill < KILLS; kill++) {
+      await sleep(Math.random() * 250);
+      await child.kill();
+      child = startChild(db.url, slot, 'journal');
+      // Some are killed while they boot, most while they stream.
+      if (kill % 5 !== 4)
+        await waitFor(
+          () => child!.messages.length > 0,
+          () => `a child; ${child!.output()}`,
+        );
+    }
+    isWriting = false;
+    const committed = await Promise.all(writing);
+    const total = committed.reduce((sum, count) => sum + count, 0);
+    await waitFor(
+      async () => (await db.query('SELECT count(DISTINCT (writer, id))::int AS n FROM journal'))[0].n >= total,
+      () => `every committed row in the journal; ${child!.output()}`,
+      30_000,
+    );
+    const [{ missing }] = await db.query(
+      'SELECT count(*)::int AS missing FROM events e WHERE NOT EXISTS (SELECT FROM journal j WHERE j.writer = e.writer AND j.id = e.id)',
+    );
+    const [{ unknown }] = await db.query(
+      'SELECT count(*)::int AS unknown FROM journal j WHERE NOT EXISTS (SELECT FROM events e WHERE j.writer = e.writer AND j.id = e.id)',
+    );
+    expect({ missing, unknown }).toEqual({ missing: 0, unknown: 0 });
+    await expectOrder();
+    await expectNothingSkipped();
+  }, 120_000);
+
+  /** Within one process the stream only goes forward. */
+  async function expectOrder(): Promise<void> {
+    const [{ backwards }] = await db.query(
+      `SELECT count(*)::int AS backwards FROM (
+         SELECT (lsn, idx) <= lag((lsn, idx)) OVER (PARTITION BY process ORDER BY seq) AS wrong FROM journal) s WHERE wrong`,
+    );
+    expect(backwards).toBe(0);
+  }
+
+  /** A process begins no later than where the one before it ended, and goes on without a hole. */
+  async function expectNothingSkipped(): Promise<void> {
+    const rows = await db.query<{ writer: number; id: number }>('SELECT writer, id FROM journal ORDER BY seq');
+    const reached = Array.from({ length: WRITERS }, () => 0);
+    for (const { writer, id } of rows) {
+      if (id > reached[writer]! + 1)
+        throw new Error(`writer ${writer}: ${id} was handled right after ${reached[writer]}`);
+      reached[writer] = Math.max(reached[writer]!, id);
+    }
+  }
+});

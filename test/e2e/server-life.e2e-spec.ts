@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { startPostgres, type PostgresServer } from 'nestjs-pg-listener/testing';
+import type { Change, InsertChange } from 'nestjs-pg-listener';
+import { recorderOf, startApplication, type TestApplication } from '../support/application.js';
+import { connect, withClient } from '../support/database.js';
+import { sleep, waitFor } from '../support/wait.js';
+
+const idOf = (change: Change): number => Number((change as InsertChange).record['id']);
+
+/** A server of its own: it is stopped, crashed and set up in ways that others must not feel. */
+describe('the life of the server', () => {
+  let server: PostgresServer;
+  let app: TestApplication | undefined;
+  let round = 0;
+
+  beforeAll(async () => {
+    server = await startPostgres({ settings: { wal_sender_timeout: '2s', fsync: 'on' } });
+    await withClient(server.url, (client) =>
+      client.query('CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE noise (id bigserial, filler text)'),
+    );
+  });
+  beforeEach(() => {
+    round++;
+  });
+  afterAll(async () => {
+    await app?.close();
+    await server?.stop('immediate');
+  });
+
+  const insert = (from: number, to: number): Promise<unknown> =>
+    withClient(server.url, (client) =>
+      client.query('INSERT INTO orders SELECT generate_series($1::int, $2::int)', [from, to]),
+    );
+  const range = (from: number, to: number): number[] =>
+    Array.from({ length: to - from + 1 }, (_, index) => from + index);
+  const boot = async (recorder: ReturnType<typeof recorderOf>): Promise<TestApplication> => {
+    app = await startApplication({ connection: server.url, slot: `slot_${round}`, shutdownTimeoutMs: 500 }, [recorder]);
+    return app;
+  };
+  const finish = async (): Promise<void> => {
+    await app?.close();
+    app = undefined;
+    await withClient(server.url, (client) =>
+      client.query(`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots; TRUNCATE orders`),
+    );
+  };
+
+  it.each(['fast', 'immediate'] as const)(
+    'goes on after a %s stop and a restart in the middle of a transaction',
+    async (mode) => {
+      const recorder = recorderOf('orders', () => sleep(1));
+      const { listener } = await boot(recorder);
+      await insert(1, 300);
+      await waitFor(() => recorder.changes.length > 20, 'some changes');
+      await server.pause(mode);
+      await waitFor(() => listener.status.state === 'backing-off', 'the loss to be noticed');
+      await server.start();
+      await insert(301, 400);
+      await waitFor(
+        () => recorder.changes.length >= 400,
+        () => `${recorder.changes.length} changes`,
+      );
+      expect(recorder.changes.map(idOf)).toEqual(range(1, 400));
+      await finish();
+    },
+  );
+
+  it('does not keep the server from stopping while a handler blocks, and loses nothing', async () => {
+    let release: () => void = () => undefined;
+    const gate = new Promise<void>((done) => (release = done));
+    const recorder = recorderOf('orders', () => gate);
+    await boot(recorder);
+    await insert(1, 3);
+    await waitFor(() => recorder.changes.length === 1, 'the handler');
+    const began = Date.now();
+    await server.pause('fast');
+    expect(Date.now() - began).toBeLessThan(5_000);
+    await server.start();
+    release();
+    await waitFor(() => recorder.changes.length === 3, 'the rest');
+    expect(recorder.changes.map(idOf)).toEqual([1, 2, 3]);
+    await finish();
+  });
+
+  it('stays connected for 20 s with nothing to do, while another table is written at full speed, and its slot advances', async () => {
+    const recorder = recorderOf('orders');
+    const { listener } = await boot(recorder);
+    const client = await connect(server.url);
+    const position = async (): Promise<bigint> => {
+      const { rows } = await client.query(
+        `SELECT (confirmed_flush_lsn - '0/0')::text AS position FROM pg_replication_slots WHERE slot_name = $1`,
+        [`slot_${round}`],
+      );
+      return BigInt(rows[0].position);
+    };
+    const positions = [await position()];
+    const until = Date.now() + 20_000;
+    let writes = 0;
+    let nextLook = Date.now() + 4_000;
+    while (Date.now() < until) {
+      await client.query(`INSERT INTO noise (filler) SELECT repeat('x', 500) FROM generate_series(1, 200)`);
+      writes += 200;
+      if (Date.now() < nextLook) continue;
+      nextLook += 4_000;
+      positions.push(await position());
+    }
+    await client.end();
+    console.log(
+      `idle for 20 s beside ${writes} foreign rows: the slot moved ${positions.at(-1)! - positions[0]!} bytes`,
+    );
+    for (let index = 1; index < positions.length; index++)
+      expect(positions[index]).toBeGreaterThan(positions[index - 1]!);
+    expect(listener.stats()).toMatchObject({ reconnects: 0, state: 'streaming', changesReceived: 0 });
+    await finish();
+  }, 60_000);
+
+  it('keeps the connection over a handler that takes longer than wal_sender_timeout', async () => {
+    const recorder = recorderOf('orders', (change) => (idOf(change) === 1 ? sleep(5_000) : undefined));
+    const { listener } = await boot(recorder);
+    await insert(1, 2);
+    await waitFor(() => recorder.changes.length === 2, 'the second change');
+    expect(listener.stats().reconnects).toBe(0);
+    await finish();
+  });
+});

@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+
+/** A database of one spec's own, with a client, and names that no other spec uses. */
+export interface TestDatabase {
+  readonly url: string;
+  readonly name: string;
+  readonly client: pg.Client;
+  /** A slot name of this database's own; `drop()` drops the slot too. */
+  slot(name?: string): string;
+  query<Row extends pg.QueryResultRow = any>(sql: string, values?: unknown[]): Promise<Row[]>;
+  /** Ends all connections, drops its slots and the database. */
+  drop(): Promise<void>;
+}
+
+/** @param serverUrl default: the server of the run */
+export async function createDatabase(serverUrl = process.env['PG_LISTENER_TEST_URL']!): Promise<TestDatabase> {
+  const suffix = randomBytes(4).toString('hex');
+  const name = `test_${suffix}`;
+  await withClient(serverUrl, (client) => client.query(`CREATE DATABASE ${name}`));
+  const address = new URL(serverUrl);
+  address.pathname = `/${name}`;
+  const url = address.toString();
+  const client = await connect(url);
+  return {
+    url,
+    name,
+    client,
+    slot: (base = 'slot') => `${base}_${suffix}`,
+    query: async (sql, values) => (await client.query(sql, values)).rows,
+    drop: async () => {
+      await client.end();
+      await withClient(serverUrl, async (admin) => {
+        await dropSlots(admin, name);
+        await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+      });
+    },
+  };
+}
+
+export async function connect(url: string): Promise<pg.Client> {
+  const client = new pg.Client(url);
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+export async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = await connect(url);
+  try {
+    return await use(client);
+  } finally {
+    await client.end();
+  }
+}
+
+async function dropSlots(admin: pg.Client, database: string): Promise<void> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    await admin.query(
+      `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = $1 AND active`,
+      [database],
+    );
+    const { rows } = await admin.query(
+      `SELECT count(*) FILTER (WHERE active)::int AS active FROM pg_replication_slots WHERE database = $1`,
+      [database],
+    );
+    if (rows[0].active === 0) break;
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  await admin.query(`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = $1`, [
+    database,
+  ]);
+}

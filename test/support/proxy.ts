@@ -1,0 +1,56 @@
+import { createServer, connect, type Socket } from 'node:net';
+
+/** A TCP proxy before a server, for faults on the wire. */
+export interface FaultProxy {
+  readonly port: number;
+  /** The same URL, through the proxy. */
+  through(url: string): string;
+  /** Changes the bytes that come from the server; null takes it away. */
+  tamper(change: ((chunk: Buffer) => Buffer) | null): void;
+  /** Lets nothing through any more, in either direction, without closing anything. */
+  freeze(): void;
+  /** Cuts every connection. */
+  cut(): void;
+  close(): Promise<void>;
+}
+
+export async function startProxy(target: URL): Promise<FaultProxy> {
+  const sockets = new Set<Socket>();
+  let change: ((chunk: Buffer) => Buffer) | null = null;
+  let isFrozen = false;
+  const server = createServer((client) => {
+    const upstream = connect(Number(target.port), target.hostname);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        sockets.delete(socket);
+        client.destroy();
+        upstream.destroy();
+      });
+    }
+    client.on('data', (chunk) => isFrozen || upstream.write(chunk));
+    upstream.on('data', (chunk) => isFrozen || client.write(change === null ? chunk : change(chunk)));
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address() as { port: number };
+  const cut = (): void => sockets.forEach((socket) => socket.destroy());
+  return {
+    port,
+    through: (url) => {
+      const address = new URL(url);
+      address.port = String(port);
+      return address.toString();
+    },
+    tamper: (next) => (change = next),
+    freeze: () => (isFrozen = true),
+    cut: () => {
+      isFrozen = false;
+      cut();
+    },
+    close: async () => {
+      cut();
+      await new Promise((done) => server.close(done));
+    },
+  };
+}
