@@ -1,3 +1,4 @@
+import { asError } from '../errors/as-error.js';
 import type { RowChange } from '../changes/change.js';
 import type { LogicalMessageEvent } from '../changes/logical-message.js';
 import type { CommittedTransaction, TransactionInfo } from '../changes/transaction.js';
@@ -249,7 +250,7 @@ export class EventsDispatcher implements TransactionSink {
     const runner = this.runners[this.next]!;
     this.failures++;
     const decision = decideFailure(this.attempt, runner.retry, runner.onExhausted);
-    const reason = error instanceof Error ? error : new Error(String(error));
+    const reason = asError(error);
     const what = `Handler ${runner.id} failed on ${describeWork(this.work!)} (attempt ${this.attempt})`;
     const hold = decision.isExhausted ? '; the position holds until it succeeds' : '';
     this.options.logger.error(`${what}: ${reason.message}; next try in ${decision.delayMs} ms${hold}`, reason.stack);

@@ -1,3 +1,4 @@
+import { asError } from '../errors/as-error.js';
 import type { Socket } from 'node:net';
 import pg from 'pg';
 import type { ClientConfig } from 'pg';
@@ -18,13 +19,13 @@ export interface ConnectionTarget {
 }
 
 /** A client for SQL, told apart on the server by its application_name. @throws PgListenerError */
-export async function connectPlain(target: ConnectionTarget): Promise<pg.Client> {
-  return connect(target, {});
+export async function connectPlain(target: ConnectionTarget, signal?: AbortSignal): Promise<pg.Client> {
+  return connect(target, {}, signal);
 }
 
 /** A client that speaks the replication protocol (manual, section 54.4): simple queries and replication commands. */
-export async function connectReplication(target: ConnectionTarget): Promise<pg.Client> {
-  return connect(target, { replication: 'database' });
+export async function connectReplication(target: ConnectionTarget, signal?: AbortSignal): Promise<pg.Client> {
+  return connect(target, { replication: 'database' }, signal);
 }
 
 /** The socket below a client: TCP, TLS or Unix. */
@@ -40,35 +41,60 @@ export async function closeClient(client: pg.Client | undefined): Promise<void> 
   clearTimeout(impatient);
 }
 
-async function connect(target: ConnectionTarget, extra: { replication?: string }): Promise<pg.Client> {
-  const { connection } = target;
-  const client = new pg.Client({
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    keepAlive: true,
-    ...connection,
-    application_name: applicationName(target),
-    ...extra,
-  } as ClientConfig);
-  // Without a listener, an error on an idle client would end the process. Those who use the client add their own.
-  client.on('error', () => undefined);
+async function connect(
+  target: ConnectionTarget,
+  extra: { replication?: string },
+  signal: AbortSignal | undefined,
+): Promise<pg.Client> {
+  const client = makeClient(target, extra);
+  const giveUp = (): void => void socketOf(client).destroy();
+  signal?.addEventListener('abort', giveUp);
   try {
+    signal?.throwIfAborted();
     await client.connect();
   } catch (error) {
-    socketOf(client).destroy();
+    giveUp();
     throw translateServerError(error, target);
+  } finally {
+    signal?.removeEventListener('abort', giveUp);
   }
   return client;
 }
 
-/** What the server calls us: the user's own name, or one that says whose connection it is. */
-export function applicationName({ app, connection }: ConnectionTarget): string {
-  return connection.application_name ?? `nestjs-pg-listener:${app}`;
+/** Opens nothing yet. @throws ServerSetupError where node-postgres cannot make sense of the configuration */
+function makeClient({ app, connection }: ConnectionTarget, extra: { replication?: string } = {}): pg.Client {
+  try {
+    const client = new pg.Client({
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      keepAlive: true,
+      application_name: `nestjs-pg-listener:${app}`,
+      ...connection,
+      ...extra,
+    } as ClientConfig);
+    // Without a listener, an error on an idle client would end the process. Those who use the client add their own.
+    client.on('error', () => undefined);
+    return client;
+  } catch (cause) {
+    throw new ServerSetupError('node-postgres cannot read the configuration of the connection', {
+      app,
+      cause,
+      hint: 'compare `connection` with the documentation of its ClientConfig; files that it names must exist.',
+    });
+  }
 }
 
-/** `user@host:port/database`, as far as the configuration says it. */
-export function describeTarget({ connection }: ConnectionTarget): string {
-  const client = new pg.Client(connection);
-  return `${client.user ?? ''}@${client.host}:${client.port}/${client.database ?? ''}`;
+/** What the server calls us: the user's own name, or one that says whose connection it is. */
+export function applicationName(target: ConnectionTarget): string {
+  const { connectionParameters } = makeClient(target) as unknown as {
+    connectionParameters: { application_name?: string };
+  };
+  return connectionParameters.application_name ?? '';
+}
+
+/** `user@host:port/database`. */
+export function describeTarget(target: ConnectionTarget): string {
+  const { user, host, port, database } = makeClient(target);
+  return `${user ?? ''}@${host}:${port}/${database ?? ''}`;
 }
 
 const TLS_CERTIFICATE_CODES = new Set([
@@ -84,7 +110,7 @@ const TLS_CERTIFICATE_CODES = new Set([
 function fatalError(code: string, text: string, target: ConnectionTarget, cause: Error): PgListenerError | undefined {
   const { app } = target;
   const where = describeTarget(target);
-  const role = new pg.Client(target.connection).user ?? 'CURRENT_USER';
+  const role = makeClient(target).user ?? 'CURRENT_USER';
   switch (code) {
     case '28P01':
       return new AuthenticationError(`PostgreSQL refused the password of ${where}`, {
@@ -123,7 +149,7 @@ function fatalError(code: string, text: string, target: ConnectionTarget, cause:
  */
 export function translateServerError(error: unknown, target: ConnectionTarget): PgListenerError {
   if (error instanceof PgListenerError) return error;
-  const cause = error instanceof Error ? error : new Error(String(error));
+  const cause = asError(error);
   const { app } = target;
   const code = (cause as { code?: string }).code ?? '';
   const text = cause.message || code || cause.name;

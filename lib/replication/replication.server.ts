@@ -1,3 +1,4 @@
+import { asError } from '../errors/as-error.js';
 import type { Socket } from 'node:net';
 import { ConnectionError } from '../errors/replication.error.js';
 import { DecodeError } from '../errors/decode.error.js';
@@ -165,7 +166,7 @@ export class ReplicationServer {
       const lagMs = this.listener.readEnded(this.lastSendTime());
       if (!this.isPaused) this.pacer.afterRead(chunk.length, lagMs);
     } catch (error) {
-      this.leave(error instanceof Error ? error : new Error(String(error)));
+      this.leave(asError(error));
     }
   };
 

@@ -1,3 +1,4 @@
+import { asError } from '../errors/as-error.js';
 import type pg from 'pg';
 import { OidDatabase } from '../decoder/oid-database.js';
 import { ConnectionError, GapError, SlotInUseError } from '../errors/replication.error.js';
@@ -52,6 +53,7 @@ export class ReplicationSession implements ReplicationListener {
   private isFrozen = false;
   private shutdownTimer: NodeJS.Timeout | undefined;
   private isClosed = false;
+  private readonly giveUp = new AbortController();
 
   constructor(private readonly context: SessionContext) {}
 
@@ -93,6 +95,7 @@ export class ReplicationSession implements ReplicationListener {
   /** Gives up what is being opened or streamed, at once. */
   destroy(): void {
     this.isClosed = true;
+    this.giveUp.abort();
     this.server?.destroy();
     for (const client of [this.plain, this.replication]) if (client !== undefined) socketOf(client).destroy();
   }
@@ -109,12 +112,12 @@ export class ReplicationSession implements ReplicationListener {
 
   private async start(): Promise<void> {
     const { target, publications, slots, memory, progress, sink, counters } = this.context;
-    this.plain = await connectPlain(target);
+    this.plain = await connectPlain(target, this.giveUp.signal);
     const facts = await readServerFacts(this.plain, target);
     this.publicationNames = await publications.ensure(this.plain);
     slots.renew();
     const found = await slots.inspect(this.plain);
-    this.replication = await connectReplication(target);
+    this.replication = await connectReplication(target, this.giveUp.signal);
     const { rows } = await this.replication.query<{ systemid: string; timeline: number }>('IDENTIFY_SYSTEM');
     const { systemid, timeline } = rows[0]!;
     memory.compare(systemid, String(timeline), found, target.app);
@@ -147,10 +150,10 @@ export class ReplicationSession implements ReplicationListener {
   private async explainStart(error: unknown): Promise<never> {
     const { target, slots } = this.context;
     const code = (error as { code?: string }).code;
-    const cause = error instanceof Error ? error : undefined;
+    const cause = asError(error);
     if (code === '55006') throw new SlotInUseError(`The slot "${slots.name}" is in use`, { app: target.app, cause });
     if (code === '55000') {
-      throw new GapError(`The slot "${slots.name}" cannot be read any more: ${cause?.message}`, {
+      throw new GapError(`The slot "${slots.name}" cannot be read any more: ${cause.message}`, {
         app: target.app,
         cause,
       });
@@ -200,7 +203,7 @@ export class ReplicationSession implements ReplicationListener {
     const { target, publications } = this.context;
     let client: pg.Client | undefined;
     try {
-      client = await connectPlain(target);
+      client = await connectPlain(target, this.giveUp.signal);
       const missing = await publications.missing(client, this.publicationNames);
       if (missing.length === 0) {
         this.isFrozen = false;
@@ -244,6 +247,7 @@ export class ReplicationSession implements ReplicationListener {
 
   private async release(): Promise<void> {
     this.isClosed = true;
+    this.giveUp.abort();
     clearInterval(this.shutdownTimer);
     this.server?.destroy();
     if (this.replication !== undefined) socketOf(this.replication).destroy();

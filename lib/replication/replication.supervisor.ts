@@ -1,3 +1,4 @@
+import { asError } from '../errors/as-error.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PgListenerError } from '../errors/pg-listener.error.js';
 import { SlotInUseError } from '../errors/replication.error.js';
@@ -91,9 +92,11 @@ export class ReplicationSupervisor {
       const error = await this.stream(signal);
       if (signal.aborted) return;
       const reason = this.haltReason ?? error;
-      if (reason instanceof SlotInUseError) await this.standBy(reason, signal);
+      if (reason instanceof SlotInUseError) await this.standBy(signal);
       else if (this.haltReason !== undefined || (reason instanceof PgListenerError && reason.fatal)) {
-        this.context.logger.error(`Halted: ${reason.message}`, reason.stack);
+        // One of ours says what to do; where it was thrown helps nobody.
+        const stack = reason instanceof PgListenerError ? undefined : reason.stack;
+        this.context.logger.error(`Halted: ${reason.message}`, stack);
         return this.onState('halted', { error: reason });
       } else await this.backOff(reason, signal);
     }
@@ -130,11 +133,11 @@ export class ReplicationSupervisor {
   }
 
   /** Watches the slot on a plain connection until nobody holds it. */
-  private async standBy(reason: SlotInUseError, signal: AbortSignal): Promise<void> {
+  private async standBy(signal: AbortSignal): Promise<void> {
     const { target, slots, logger } = this.context;
     let client: Awaited<ReturnType<typeof connectPlain>> | undefined;
     try {
-      client = await connectPlain(target);
+      client = await connectPlain(target, signal);
       let known: string | undefined;
       while (!signal.aborted) {
         const holder = await slots.holder(client);
@@ -147,7 +150,7 @@ export class ReplicationSupervisor {
         await sleep(STANDBY_POLL_MS, undefined, { signal });
       }
     } catch (error) {
-      if (!signal.aborted) await this.backOff(error instanceof Error ? error : reason, signal);
+      if (!signal.aborted) await this.backOff(asError(error), signal);
     } finally {
       await closeClient(client);
     }

@@ -1,0 +1,9 @@
+import { types } from 'node:util';
+
+/**
+ * Whatever was thrown, as an Error. Not by `instanceof`: under a test runner with a context of its own (Jest), Node's
+ * own errors are instances of another `Error`.
+ */
+export function asError(thrown: unknown): Error {
+  return types.isNativeError(thrown) ? thrown : new Error(String(thrown));
+}

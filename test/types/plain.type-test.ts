@@ -1,0 +1,154 @@
+// no augmentation
+import { Injectable } from '@nestjs/common';
+import {
+  OnTableChange,
+  table,
+  PgListener,
+  type Change,
+  type InsertChange,
+  type UpdateChange,
+  type DeleteChange,
+  type TruncateChange,
+  type PgListenerContext,
+  type TransactionalContext,
+} from 'nestjs-pg-listener';
+interface Order {
+  id: number;
+  status: string;
+}
+class OrderEntity {
+  id!: number;
+  status!: string;
+}
+const Orders = table<Order>('orders');
+@Injectable()
+export class Good {
+  @OnTableChange('orders', 'insert') a(c: InsertChange<Order>) {
+    return c.record.status;
+  }
+  @OnTableChange('orders', ['update', 'delete'], { whenChanged: ['status'], concurrency: 8 }) async b(
+    c: UpdateChange<Order> | DeleteChange<Order>,
+    x: PgListenerContext,
+  ) {
+    void c;
+    void x;
+  }
+  @OnTableChange('*') c(c: Change) {
+    return c.operation === 'truncate' ? c.cascade : c.id;
+  }
+  @OnTableChange(Orders, ['update', 'delete'], { whenChanged: ['status'] }) d(
+    c: UpdateChange<Order> | DeleteChange<Order>,
+  ) {
+    void c;
+  }
+  @OnTableChange(OrderEntity, 'insert') e(c: InsertChange<Order>) {
+    void c;
+  }
+  @OnTableChange(Orders, 'insert', { batch: { size: 100 } }) f(cs: readonly InsertChange<Order>[]) {
+    return cs.map((c) => c.record.id);
+  }
+  @OnTableChange(Orders, 'insert', { transactional: true }) async g(c: InsertChange<Order>, x: TransactionalContext) {
+    await x.client.query('select 1', [c.id]);
+  }
+  @OnTableChange<Order>('orders', 'insert') h(c: InsertChange<Order>) {
+    void c;
+  }
+  @OnTableChange<Order>('orders', ['update', 'delete'], { whenChanged: ['status'], concurrency: 8 }) i(
+    c: UpdateChange<Order> | DeleteChange<Order>,
+    x: PgListenerContext,
+  ) {
+    void c;
+    void x;
+  }
+  @OnTableChange<Order>('orders') j(c: Change<Order>) {
+    void c;
+  }
+  @OnTableChange('orders', 'insert') k() {}
+  @OnTableChange('orders', 'insert') l(c: Change<Order>) {
+    void c;
+  }
+  @OnTableChange('orders', 'insert') @OnTableChange('orders', 'update') m(
+    c: InsertChange<Order> | UpdateChange<Order>,
+  ) {
+    void c;
+  }
+  @OnTableChange(['orders', 'billing.invoices'], 'truncate') n(c: TruncateChange) {
+    void c;
+  }
+  @OnTableChange('invoices', 'insert', { app: 'billing' }) o(c: InsertChange<Order>) {
+    void c;
+  }
+}
+@Injectable()
+export class Bad {
+  // @ts-expect-error update handed to an insert handler
+  @OnTableChange('orders', 'update') a(c: InsertChange<Order>) {
+    void c;
+  }
+  // @ts-expect-error delete not accepted
+  @OnTableChange('orders', ['update', 'delete']) b(c: UpdateChange<Order>) {
+    void c;
+  }
+  // @ts-expect-error all operations, handler takes one
+  @OnTableChange('orders') c(c: InsertChange<Order>) {
+    void c;
+  }
+  // @ts-expect-error wrong row
+  @OnTableChange(Orders, 'insert') d(c: InsertChange<{ nope: string }>) {
+    void c;
+  }
+  // @ts-expect-error single where a batch comes
+  @OnTableChange(Orders, 'insert', { batch: { size: 9 } }) e(c: InsertChange<Order>) {
+    void c;
+  }
+  // @ts-expect-error batch where a single comes
+  @OnTableChange(Orders, 'insert') f(c: readonly InsertChange<Order>[]) {
+    void c;
+  }
+  // @ts-expect-error client without transactional
+  @OnTableChange(Orders, 'insert') g(c: InsertChange<Order>, x: TransactionalContext) {
+    void c;
+    void x;
+  }
+  // @ts-expect-error unknown operation
+  @OnTableChange('orders', 'upsert') h(c: Change) {
+    void c;
+  }
+  // @ts-expect-error explicit row, wrong operation
+  @OnTableChange<Order>('orders', 'insert') i(c: UpdateChange<Order>) {
+    void c;
+  }
+  // @ts-expect-error explicit row, narrower than the array
+  @OnTableChange<Order>('orders', ['update', 'delete']) j(c: UpdateChange<Order>) {
+    void c;
+  }
+  // @ts-expect-error explicit row, wrong row
+  @OnTableChange<Order>('orders', ['update', 'delete']) k(c: UpdateChange<{ nope: 1 }> | DeleteChange<{ nope: 1 }>) {
+    void c;
+  }
+  // @ts-expect-error typo in an option
+  @OnTableChange(Orders, 'insert', { concurency: 8 }) l(c: InsertChange<Order>) {
+    void c;
+  }
+  // @ts-expect-error unknown column
+  @OnTableChange(Orders, 'update', { whenChanged: ['statuss'] }) m(c: UpdateChange<Order>) {
+    void c;
+  }
+  // @ts-expect-error wrong row from an entity class
+  @OnTableChange(OrderEntity, 'insert') n(c: InsertChange<{ nope: 1 }>) {
+    void c;
+  }
+  // @ts-expect-error a row where the change comes
+  @OnTableChange(Orders, 'insert') o(row: Order) {
+    void row;
+  }
+}
+declare const l: PgListener;
+l.changes(Orders, 'insert').subscribe((c) => {
+  const s: string = c.record.status;
+  void s;
+});
+l.changes(Orders, ['update', 'delete']).subscribe((c) => {
+  const o: 'update' | 'delete' = c.operation;
+  void o;
+});
