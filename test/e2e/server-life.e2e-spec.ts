@@ -33,8 +33,9 @@ describe('the life of the server', () => {
     );
   const range = (from: number, to: number): number[] =>
     Array.from({ length: to - from + 1 }, (_, index) => from + index);
-  const boot = async (recorder: ReturnType<typeof recorderOf>): Promise<TestApplication> => {
-    app = await startApplication({ connection: server.url, slot: `slot_${round}`, shutdownTimeoutMs: 500 }, [recorder]);
+  const boot = async (recorder: ReturnType<typeof recorderOf>, limits = {}): Promise<TestApplication> => {
+    const options = { connection: server.url, slot: `slot_${round}`, shutdownTimeoutMs: 500, limits };
+    app = await startApplication(options, [recorder]);
     return app;
   };
   const finish = async (): Promise<void> => {
@@ -65,20 +66,40 @@ describe('the life of the server', () => {
     },
   );
 
-  it('does not keep the server from stopping while a handler blocks, and loses nothing', async () => {
+  it.each([
+    ['its requests are read', 3],
+    ['reading is paused, so that only a plain connection tells', 50_000],
+  ])('does not keep the server from stopping while a handler blocks and %s; nothing is lost', async (_, rows) => {
     let release: () => void = () => undefined;
     const gate = new Promise<void>((done) => (release = done));
     const recorder = recorderOf('orders', () => gate);
-    await boot(recorder);
-    await insert(1, 3);
+    const { listener } = await boot(recorder, { changes: 10 });
+    await insert(1, rows);
     await waitFor(() => recorder.changes.length === 1, 'the handler');
+    await waitFor(() => listener.stats().pendingChanges >= Math.min(rows, 10), 'the rest to be read');
     const began = Date.now();
     await server.pause('fast');
     expect(Date.now() - began).toBeLessThan(5_000);
     await server.start();
     release();
-    await waitFor(() => recorder.changes.length === 3, 'the rest');
-    expect(recorder.changes.map(idOf)).toEqual([1, 2, 3]);
+    await waitFor(() => recorder.changes.length >= rows, 'the rest');
+    expect(recorder.changes.map(idOf)).toEqual(range(1, rows));
+    await finish();
+  });
+
+  it('outlives wal_sender_timeout while a handler is slow and reading is paused', async () => {
+    const recorder = recorderOf('orders', (change) => (idOf(change) === 1 ? sleep(5_000) : undefined));
+    const { listener } = await boot(recorder, { changes: 10 });
+    await insert(1, 50_000);
+    await waitFor(() => listener.stats().pendingChanges >= 10, 'the limit');
+    const walsender = (): Promise<unknown> =>
+      withClient(server.url, async (client) => (await client.query('SELECT pid FROM pg_stat_replication')).rows);
+    const before = await walsender();
+    await sleep(4_000);
+    expect(recorder.changes).toHaveLength(1);
+    expect(await walsender()).toEqual(before);
+    await waitFor(() => recorder.changes.length === 50_000, 'all changes');
+    expect(listener.stats().reconnects).toBe(0);
     await finish();
   });
 

@@ -42,7 +42,11 @@ describe('TLS and SCRAM', () => {
     ssl,
   });
   const failure = async (password: string, ssl?: object): Promise<PgListenerError> => {
-    const booting = startApplication({ connection: connection(password, ssl), slot: 'refused', startup: { timeoutMs: 5_000 } });
+    const booting = startApplication({
+      connection: connection(password, ssl),
+      slot: 'refused',
+      startup: { timeoutMs: 5_000 },
+    });
     return booting.then(
       () => Promise.reject(new Error('It booted')),
       (error: PgListenerError) => error,

@@ -21,6 +21,7 @@ interface EventRow {
 class JournalHandler {
   private readonly pool = new pg.Pool({ connectionString: url, max: 1 });
 
+  /** Slower than the writers, so that there is always something received and unfinished. */
   @OnTableChange<EventRow>('events', 'insert')
   async write({ record, lsn, index }: InsertChange<EventRow>): Promise<void> {
     await this.pool.query('INSERT INTO journal (process, writer, id, lsn, idx) VALUES ($1, $2, $3, $4, $5)', [
