@@ -10,6 +10,7 @@ import type { ChangeStreams } from './change-streams.js';
 import { decideFailure } from './failure-policy.js';
 import type { HandlerRegistry, Route } from './handler-registry.js';
 import type { HandlerRunner } from './handler-runner.js';
+import { TransactionCollector } from './transaction-collector.js';
 import { describeWork, WorkQueue, type Work } from './work-queue.js';
 
 /** How long handlers may keep the event loop before timers and sockets get a turn. */
@@ -48,6 +49,7 @@ export class EventsDispatcher implements TransactionSink {
   /** The handler that has used up its attempts and is tried on, where there is one. */
   blocked: string | null = null;
   readonly queue: WorkQueue;
+  private readonly collector: TransactionCollector;
 
   private state: 'running' | 'draining' | 'stopped' = 'stopped';
   private isBusy = false;
@@ -59,9 +61,6 @@ export class EventsDispatcher implements TransactionSink {
   private handedCommit = 0n;
   private handedMessage = 0n;
   private openTransaction: TransactionInfo | null = null;
-  private collected: RowChange[] = [];
-  private collectedBytes = 0;
-  private collectedOf: TransactionInfo['commitLsn'] = 0n;
   private calls = 0;
   private sliceStart = 0;
   private timer: NodeJS.Timeout | undefined;
@@ -74,6 +73,7 @@ export class EventsDispatcher implements TransactionSink {
 
   constructor(private readonly options: DispatcherOptions) {
     this.queue = new WorkQueue(options.limits);
+    this.collector = new TransactionCollector(options.limits);
   }
 
   get isFull(): boolean {
@@ -128,7 +128,7 @@ export class EventsDispatcher implements TransactionSink {
   forget(): void {
     this.handedOver = this.finishedUpTo = null;
     this.handedCommit = this.handedMessage = 0n;
-    this.dropCollected();
+    this.collector.clear();
   }
 
   /** Finishes the transaction in hand and takes nothing after it. Resolves when nothing runs; see `abandon`. */
@@ -232,7 +232,7 @@ export class EventsDispatcher implements TransactionSink {
   private payload(work: Work): unknown {
     if (work.kind === 'change') return work.change;
     if (work.kind === 'message') return work.message;
-    return work.transaction.withChanges(this.collected);
+    return work.transaction.withChanges(this.collector.changes);
   }
 
   private succeeded(): void {
@@ -271,7 +271,7 @@ export class EventsDispatcher implements TransactionSink {
     this.blocked = null;
     if (work.kind === 'commit') {
       this.openTransaction = null;
-      this.dropCollected();
+      this.collector.clear();
       work.unit.settle();
       if (this.state === 'draining') return this.abandon();
     } else {
@@ -312,22 +312,12 @@ export class EventsDispatcher implements TransactionSink {
   /** Keeps the change for the handlers of whole transactions. */
   private collect(change: RowChange, bytes: number): void {
     const { registry, limits, app } = this.options;
-    if (registry.transactionRunners.length === 0) return;
-    if (this.collectedOf !== change.commitLsn) this.dropCollected();
-    this.collectedOf = change.commitLsn;
-    this.collected.push(change);
-    this.collectedBytes += bytes;
-    if (this.collected.length <= limits.changes && this.collectedBytes <= limits.bytes) return;
+    if (registry.transactionRunners.length === 0 || this.collector.add(change, bytes)) return;
     const limit = `the limits (${limits.changes} changes, ${limits.bytes} bytes)`;
     this.finishedUpTo = null;
-    this.dropCollected();
+    this.collector.clear();
     this.abandon();
     this.options.onFault(new TransactionTooLargeError(app, change.lsn, limit));
-  }
-
-  private dropCollected(): void {
-    this.collected = [];
-    this.collectedBytes = 0;
   }
 }
 

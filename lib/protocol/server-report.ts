@@ -6,18 +6,21 @@ export interface ServerReport {
   readonly severity: string;
   /** The SQLSTATE. */
   readonly code: string;
+  /** Name of the server's function that reports: like the SQLSTATE, and unlike the message, it is never localised. */
+  readonly routine: string;
   readonly message: string;
 }
 
-const FIELDS: Record<number, 'severity' | 'code' | 'message' | undefined> = {
+const FIELDS: Record<number, keyof ServerReport | undefined> = {
   0x56: 'severity', // V
   0x43: 'code', // C
   0x4d: 'message', // M
+  0x52: 'routine', // R
 };
 
 /** Reads the body of an ErrorResponse or NoticeResponse; what is missing stays empty, so that it never throws. */
 export function parseServerReport(buffer: Buffer, start: number, end: number): ServerReport {
-  const report = { severity: '', code: '', message: '' };
+  const report = { severity: '', code: '', message: '', routine: '' };
   let position = start;
   while (position < end && buffer[position] !== 0) {
     const zero = buffer.indexOf(0, position + 1);

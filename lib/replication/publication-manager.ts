@@ -45,17 +45,12 @@ export class PublicationManager {
     }
   }
 
-  /** Which of these the catalogue does not have. */
-  async missing(client: pg.Client, names: readonly string[]): Promise<readonly string[]> {
-    const { rows } = await client.query<{ name: string }>(
+  private async verify(client: pg.Client, names: readonly string[]): Promise<void> {
+    const { rows: absent } = await client.query<{ name: string }>(
       `SELECT name FROM unnest($1::text[]) AS name WHERE name NOT IN (SELECT pubname FROM pg_publication)`,
       [names],
     );
-    return rows.map((row) => row.name);
-  }
-
-  private async verify(client: pg.Client, names: readonly string[]): Promise<void> {
-    const missing = await this.missing(client, names);
+    const missing = absent.map((row) => row.name);
     if (missing.length > 0) {
       throw new PublicationError(`There is no publication ${missing.map((name) => `"${name}"`).join(', ')}`, {
         app: this.target.app,

@@ -77,7 +77,7 @@ export class ReplicationSession implements ReplicationListener {
     const error = await this.server!.closed;
     await this.release();
     const reason = this.fault ?? error;
-    return reason === null ? null : translateServerError(reason, this.context.target);
+    return reason === null ? null : this.explainEnd(reason);
   }
 
   /** Confirms what is settled and ends the stream. */
@@ -189,39 +189,32 @@ export class ReplicationSession implements ReplicationListener {
   }
 
   /**
-   * From 18 on, a publication that vanishes is a mere warning, and keepalives go on advancing past changes that are no
-   * longer sent. The text is localised, so any warning stops confirming until the catalogue has been asked.
+   * From 18 on, a publication that does not exist at this point of the log is a mere warning, and keepalives go on
+   * advancing past changes that are no longer sent (before 18 it is an error, see `explainEnd`). Whether it exists by
+   * now does not matter: what it should have brought has been passed over.
    */
   notice(report: ServerReport): void {
     this.context.logger.warn(`PostgreSQL warns: ${report.message} (${report.code})`);
-    if (this.isFrozen) return;
+    if (report.routine !== 'LoadPublications') return;
     this.isFrozen = true;
-    void this.verifyPublications();
+    this.halt(this.publicationGap(report.message));
   }
 
-  private async verifyPublications(): Promise<void> {
-    const { target, publications } = this.context;
-    let client: pg.Client | undefined;
-    try {
-      client = await connectPlain(target, this.giveUp.signal);
-      const missing = await publications.missing(client, this.publicationNames);
-      if (missing.length === 0) {
-        this.isFrozen = false;
-        return;
-      }
-      this.fault = new GapError(
-        `The publication ${missing.map((name) => `"${name}"`).join(', ')} vanished while streaming`,
-        {
-          app: target.app,
-          hint: 'changes since then were not sent and nothing has been confirmed: create it again, compare your data, restart.',
-        },
-      );
-    } catch (error) {
-      this.fault = translateServerError(error, target);
-    } finally {
-      await closeClient(client);
-    }
-    this.server?.destroy();
+  private publicationGap(message: string, cause?: Error): GapError {
+    const names = this.publicationNames.map((name) => `"${name}"`).join(', ');
+    return new GapError(`A publication (${names}) does not exist at this point of the log: ${message}`, {
+      app: this.context.target.app,
+      cause,
+      hint:
+        'it was dropped, or created after the slot: changes were passed over, and nothing has been confirmed. Create it ' +
+        'again, compare your data, then drop the slot and restart: the stream begins anew.',
+    });
+  }
+
+  /** Before 18 a missing publication ends the stream at the first change, with the SQLSTATE of a missing slot. */
+  private explainEnd(error: Error): Error {
+    const isMissing = (error as { code?: string }).code === '42704';
+    return isMissing ? this.publicationGap(error.message, error) : translateServerError(error, this.context.target);
   }
 
   /** A plain backend is told of a shutdown at once; our own stream would be served until all is confirmed. */

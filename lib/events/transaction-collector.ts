@@ -1,0 +1,28 @@
+import type { RowChange } from '../changes/change.js';
+
+/** Keeps the changes of one transaction for the handlers that want it whole. */
+export class TransactionCollector {
+  private collected: RowChange[] = [];
+  private bytes = 0;
+  private commitLsn = 0n;
+
+  constructor(private readonly limits: { readonly changes: number; readonly bytes: number }) {}
+
+  get changes(): readonly RowChange[] {
+    return this.collected;
+  }
+
+  /** @returns false where the limits are exceeded */
+  add(change: RowChange, bytes: number): boolean {
+    if (this.commitLsn !== change.commitLsn) this.clear();
+    this.commitLsn = change.commitLsn;
+    this.collected.push(change);
+    this.bytes += bytes;
+    return this.collected.length <= this.limits.changes && this.bytes <= this.limits.bytes;
+  }
+
+  clear(): void {
+    this.collected = [];
+    this.bytes = 0;
+  }
+}
