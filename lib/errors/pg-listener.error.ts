@@ -22,7 +22,8 @@ export abstract class PgListenerError extends Error {
   readonly hint: string | undefined;
 
   constructor(message: string, details: PgListenerErrorDetails = {}) {
-    const where = details.app === undefined ? '' : ` [app "${details.app}"]`;
+    // With one app, which has no name of its own, there is no question which.
+    const where = details.app === undefined || details.app === 'default' ? '' : ` [app "${details.app}"]`;
     const mend = details.hint === undefined ? '' : `\n  How to mend it: ${details.hint}`;
     super(`${message}${where}${mend}`, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = new.target.name;

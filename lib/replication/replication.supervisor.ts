@@ -41,17 +41,22 @@ export class ReplicationSupervisor {
   private running: Promise<void> | undefined;
   private failures = 0;
   private streams = 0;
+  private lastConfirmedLsn: Lsn = INVALID_LSN;
+  private lastReceivedLsn: Lsn = INVALID_LSN;
+  private haltReason: Error | undefined;
 
   constructor(
     private readonly context: SessionContext,
     private readonly onState: StateListener,
   ) {}
 
+  /** The last position that the server was told, on this connection or an earlier one. */
   get confirmedLsn(): Lsn {
-    return this.session?.confirmedLsn ?? INVALID_LSN;
+    return this.session?.confirmedLsn || this.lastConfirmedLsn;
   }
+  /** The last position that came, on this connection or an earlier one. */
   get receivedLsn(): Lsn {
-    return this.session?.receivedLsn ?? INVALID_LSN;
+    return this.session?.receivedLsn || this.lastReceivedLsn;
   }
   get unsettled(): number {
     return this.session?.unsettled ?? 0;
@@ -84,7 +89,6 @@ export class ReplicationSupervisor {
     this.haltReason = error;
     this.session?.halt(error);
   }
-  private haltReason: Error | undefined;
 
   private async run(signal: AbortSignal): Promise<void> {
     this.haltReason = undefined;
@@ -121,6 +125,8 @@ export class ReplicationSupervisor {
       error = caught as Error;
     }
     this.context.sink.abort();
+    this.lastConfirmedLsn = this.confirmedLsn;
+    this.lastReceivedLsn = this.receivedLsn;
     if (startedAt > 0 && Date.now() - startedAt >= STABLE_MS) this.failures = 0;
     return error ?? new SlotInUseError('The stream was stopped');
   }

@@ -132,7 +132,7 @@ export class SlotManager {
       `SELECT s.plugin, s.database, current_database() AS current_database, s.active, s.wal_status,
               s.confirmed_flush_lsn::text AS confirmed, s.two_phase,
               CASE WHEN s.active THEN format('pid %s (application "%s", address %s)', s.active_pid,
-                coalesce(a.application_name, '?'), coalesce(a.client_addr::text, 'local')) END AS holder
+                coalesce(a.application_name, '?'), coalesce(host(a.client_addr), 'local')) END AS holder
          FROM pg_replication_slots s LEFT JOIN pg_stat_activity a ON a.pid = s.active_pid
         WHERE s.slot_name = $1`,
       [this.name],

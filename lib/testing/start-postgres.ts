@@ -1,4 +1,5 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { accessSync, chmodSync, chownSync, constants, cpSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
@@ -7,7 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 
 export interface StartPostgresOptions {
   /** Port on the loopback address. Default: a free one. */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** Server settings, such as `{ wal_sender_timeout: '2s' }`. `wal_level` is `logical` unless set here. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Where to keep the data; it is kept after `stop()` then, and used again. Default: a folder that `stop()` removes. */
@@ -48,7 +49,7 @@ const SIGNALS = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' } as co
 export async function startPostgres(options: StartPostgresOptions = {}): Promise<PostgresServer> {
   const cluster = new EmbeddedCluster(options, options.port ?? (await freePort()));
   try {
-    cluster.initialise();
+    await cluster.initialise();
     await cluster.start();
   } catch (error) {
     await cluster.stop('immediate');
@@ -91,19 +92,20 @@ class EmbeddedCluster implements PostgresServer {
     return `postgresql://${encodeURIComponent(user)}@127.0.0.1:${this.port}/${encodeURIComponent(database)}`;
   }
 
-  initialise(): void {
+  async initialise(): Promise<void> {
     const { uid, gid } = this.identity;
     mkdirSync(this.directory, { recursive: true });
     if (uid !== undefined) chownSync(this.directory, uid, gid!);
     if (exists(join(this.directory, 'data', 'PG_VERSION'))) return;
     for (const program of ['postgres', 'initdb']) makeExecutable(join(this.binaries, program));
     const settings = ['--username=postgres', '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-sync'];
-    execFileSync(join(this.binaries, 'initdb'), [`--pgdata=${join(this.directory, 'data')}`, ...settings], {
-      ...this.identity,
-      stdio: 'pipe',
-      env: { ...process.env, LC_ALL: 'C' },
-      cwd: this.directory,
-    });
+    const initdb = this.run('initdb', [`--pgdata=${join(this.directory, 'data')}`, ...settings]);
+    let text = '';
+    initdb.stderr!.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    const guard = guardAgainstOrphans(initdb.pid!, this.isTemporary ? this.directory : undefined);
+    const [code] = (await once(initdb, 'close')) as [number | null];
+    guard?.kill('SIGKILL');
+    if (code !== 0) throw new Error(`initdb failed (exit code ${code}):\n${text}`);
   }
 
   async start(settings: Readonly<Record<string, string>> = {}): Promise<void> {
@@ -115,16 +117,7 @@ class EmbeddedCluster implements PostgresServer {
       fsync: 'off',
       ...this.settings,
     }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-    const server = spawn(
-      join(this.binaries, 'postgres'),
-      ['-D', join(this.directory, 'data'), '-p', String(this.port), ...flags],
-      {
-        ...this.identity,
-        stdio: ['ignore', 'ignore', 'pipe'],
-        env: { ...process.env, LC_ALL: 'C' },
-        cwd: this.directory,
-      },
-    );
+    const server = this.run('postgres', ['-D', join(this.directory, 'data'), '-p', String(this.port), ...flags]);
     this.server = server;
     this.exited = new Promise((done) => server.once('exit', () => done()));
     this.guard = guardAgainstOrphans(server.pid!, this.isTemporary ? this.directory : undefined);
@@ -145,6 +138,17 @@ class EmbeddedCluster implements PostgresServer {
     await this.pause(mode);
     if (this.isTemporary) rmSync(this.directory, { recursive: true, force: true, maxRetries: 3 });
     if (this.copyOfBinaries !== undefined) rmSync(this.copyOfBinaries, { recursive: true, force: true });
+  }
+
+  /** In a process group of its own: Ctrl-C is for the application, which then stops its server in order. */
+  private run(program: string, parameters: readonly string[]): ChildProcess {
+    return spawn(join(this.binaries, program), parameters, {
+      ...this.identity,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, LC_ALL: 'C' },
+      cwd: this.directory,
+      detached: true,
+    });
   }
 
   private ready(server: ChildProcess): Promise<void> {

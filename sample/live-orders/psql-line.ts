@@ -1,0 +1,13 @@
+/** What one types to reach a database from outside. Without the password: psql asks for it, or reads ~/.pgpass. */
+export function psqlLine(url: string): string {
+  if (!URL.canParse(url)) return 'psql "$DATABASE_URL"';
+  const shown = new URL(url);
+  shown.password = '';
+  shown.searchParams.delete('password');
+  return `psql ${quoted(shown.href)}`;
+}
+
+/** A shell reads `?` and `&` as its own. */
+function quoted(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
