@@ -41,8 +41,7 @@ export function resolveConfig(name: string, options: unknown): PgListenerConfig 
       reader.fault(outside, 'belongs beside the factory, not in what it returns: it is needed before the factory runs');
     }
   }
-  if (options === undefined || options === null) reader.fault('options', `are ${kindOf(options)}; an object is wanted`);
-  const given = reader.object('', options ?? {}, [...KNOWN, 'name', 'isGlobal']);
+  const given = reader.object('options', options ?? null, [...KNOWN, 'name', 'isGlobal']);
   const enabled = reader.boolean('enabled', given['enabled'], true);
   const startup = reader.object('startup', given['startup'], ['wait', 'timeoutMs']);
   const limits = reader.object('limits', given['limits'], ['changes', 'bytes']);
@@ -116,7 +115,10 @@ function readSlot(reader: OptionReader, value: unknown, enabled: boolean): Resol
   if (typeof name !== 'string' || name === '') {
     reader.fault(path, `is ${kindOf(name)}; a name of this service's own is wanted, such as 'shop', or 'temporary'`);
   } else if (!/^[a-z0-9_]{1,63}$/.test(name)) {
-    reader.fault(path, `is '${name}'; PostgreSQL takes lower-case letters, digits and underscores, at most 63`);
+    reader.fault(
+      path,
+      'is a string that PostgreSQL refuses: it takes lower-case letters, digits and underscores, at most 63',
+    );
   }
   return { name: String(name) };
 }

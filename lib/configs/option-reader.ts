@@ -58,8 +58,10 @@ export class OptionReader {
   oneOf<T extends string>(path: string, value: unknown, fallback: T, allowed: readonly T[]): T {
     if (value === undefined) return fallback;
     if (allowed.includes(value as T)) return value as T;
-    const what = typeof value === 'string' ? `'${value}'` : kindOf(value);
-    this.fault(path, `is ${what}; ${allowed.map((each) => `'${each}'`).join(' or ')} is wanted`);
+    this.fault(
+      path,
+      `is ${typeof value === 'string' ? 'another string' : kindOf(value)}; ${allowed.map((each) => `'${each}'`).join(' or ')} is wanted`,
+    );
     return fallback;
   }
 
@@ -80,5 +82,5 @@ export class OptionReader {
 }
 
 function join(path: string, key: string): string {
-  return path === '' ? key : `${path}.${key}`;
+  return path === 'options' ? key : `${path}.${key}`;
 }

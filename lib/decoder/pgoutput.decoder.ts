@@ -65,7 +65,12 @@ export class PgOutputDecoder {
   /** Decodes one message in `buffer[start, end)`. @throws DecodeError */
   decode(buffer: Buffer, start: number, end: number): void {
     const type = start < end ? buffer[start]! : -1;
-    const reader = this.reader.reset(buffer, start, end, MESSAGE_NAMES[type] ?? `0x${type.toString(16)}`);
+    const reader = this.reader.reset(
+      buffer,
+      start,
+      end,
+      MESSAGE_NAMES[type] ?? (type < 0 ? 'empty' : `0x${type.toString(16)}`),
+    );
     reader.uint8();
     switch (type) {
       case PgOutputMessage.Insert:

@@ -3,6 +3,8 @@ import type { OidDatabase } from './oid-database.js';
 import type { Interest, Relation } from './pgoutput-messages.js';
 import { RowReader } from './row-reader.js';
 
+export type { CustomTypes };
+
 /** A relation with what is needed to read its rows. The row reader is made when the first row is read. */
 export class CachedRelation {
   interest: Interest = { mask: 0 };

@@ -6,6 +6,7 @@ import { TransactionTooLargeError } from '../errors/handler.error.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
+import { isBeyond, laterOf } from '../changes/wal-position.js';
 import type { ChangeStreams } from './change-streams.js';
 import { decideFailure } from './failure-policy.js';
 import type { HandlerRegistry, Route } from './handler-registry.js';
@@ -58,6 +59,10 @@ export class EventsDispatcher implements TransactionSink {
   private next = 0;
   private attempt = 1;
   private finishedUpTo: WalPosition | null = null;
+  /** Observers have seen what lies up to here in an earlier run, and do not see it again. */
+  private shownBefore: WalPosition | null = null;
+  /** What was in hand when its positions lost their meaning. */
+  private foreign: Work | null = null;
   private handedCommit = 0n;
   private handedMessage = 0n;
   private openTransaction: TransactionInfo | null = null;
@@ -100,6 +105,7 @@ export class EventsDispatcher implements TransactionSink {
     this.fulfilled = () => epoch === this.epoch && this.succeeded();
     this.rejected = (error) => epoch === this.epoch && this.failed(error);
     this.abortController = new AbortController();
+    this.shownBefore = laterOf(this.shownBefore, this.handedOver);
     this.handedOver = this.finishedUpTo;
     this.handedCommit = this.handedMessage = 0n;
     this.state = 'running';
@@ -126,8 +132,10 @@ export class EventsDispatcher implements TransactionSink {
   }
 
   forget(): void {
-    this.handedOver = this.finishedUpTo = null;
+    this.handedOver = this.finishedUpTo = this.shownBefore = null;
     this.handedCommit = this.handedMessage = 0n;
+    this.openTransaction = null;
+    this.foreign = this.work;
     this.collector.clear();
   }
 
@@ -135,7 +143,8 @@ export class EventsDispatcher implements TransactionSink {
   drain(): Promise<void> {
     if (this.state === 'running') this.state = 'draining';
     const waitsForRetry = this.timer !== undefined;
-    if (this.state === 'stopped' || waitsForRetry || (!this.isBusy && this.openTransaction === null)) {
+    const isIdle = this.work === null && this.openTransaction === null;
+    if (this.state === 'stopped' || waitsForRetry || isIdle) {
       this.abandon();
       return Promise.resolve();
     }
@@ -183,7 +192,8 @@ export class EventsDispatcher implements TransactionSink {
       const { change, route } = work;
       this.handedOver = change;
       this.openTransaction = change.transaction;
-      if (route.watches.length > 0) streams.emit(change, route.watches);
+      if (this.shownBefore !== null && isBeyond(change, this.shownBefore)) this.shownBefore = null;
+      if (route.watches.length > 0 && this.shownBefore === null) streams.emit(change, route.watches);
       return route.runners[change.operation];
     }
     if (work.kind === 'message') {
@@ -223,8 +233,7 @@ export class EventsDispatcher implements TransactionSink {
         pending.then(this.fulfilled, this.rejected);
         return;
       }
-      this.attempt = 1;
-      this.next++;
+      this.passed();
     }
     this.finish(work);
   }
@@ -237,11 +246,16 @@ export class EventsDispatcher implements TransactionSink {
 
   private succeeded(): void {
     this.isBusy = false;
-    this.blocked = null;
-    this.attempt = 1;
-    this.next++;
+    this.passed();
     this.advance();
     this.pump();
+  }
+
+  /** The handler in turn is done with the work. */
+  private passed(): void {
+    this.attempt = 1;
+    this.blocked = null;
+    this.next++;
   }
 
   private failed(error: unknown): void {
@@ -268,26 +282,29 @@ export class EventsDispatcher implements TransactionSink {
 
   private finish(work: Work): void {
     this.work = null;
-    this.blocked = null;
     if (work.kind === 'commit') {
       this.openTransaction = null;
       this.collector.clear();
       work.unit.settle();
-      if (this.state === 'draining') return this.abandon();
     } else {
-      if (work.kind === 'change') {
-        this.finishedUpTo = work.change;
-        this.changesHandled++;
-        this.collect(work.change, work.bytes);
-      } else if (work.unit === null) {
-        this.finishedUpTo = work.message;
-      } else {
-        work.unit.settle();
-        if (this.state === 'draining' && this.openTransaction === null) return this.abandon();
-      }
       if (this.queue.finished(work.bytes)) this.onRoom();
+      if (work.kind === 'change') this.changesHandled++;
+      if (work.kind === 'message' && work.unit !== null) work.unit.settle();
+      else if (work !== this.foreign) this.remember(work);
     }
+    this.foreign = null;
+    if (this.state === 'draining' && this.openTransaction === null) return this.abandon();
     if (++this.calls % CHECK_SLICE_EVERY === 0) this.giveTurn();
+  }
+
+  /** What is finished of the open transaction. */
+  private remember(work: Exclude<Work, { kind: 'commit' }>): void {
+    if (work.kind === 'message') {
+      this.finishedUpTo = work.message;
+    } else {
+      this.finishedUpTo = work.change;
+      this.collect(work.change, work.bytes);
+    }
   }
 
   /** Goes on with what was queued meanwhile. */

@@ -28,7 +28,8 @@ export function decideFailure(
   random: () => number = Math.random,
 ): FailureDecision {
   if (attempt < retry.attempts) {
-    const grown = Math.min(retry.minDelayMs * retry.factor ** (attempt - 1), retry.maxDelayMs);
+    // 0 stays 0, also where the factor's power has become infinite.
+    const grown = retry.minDelayMs && Math.min(retry.minDelayMs * retry.factor ** (attempt - 1), retry.maxDelayMs);
     return { action: 'retry', delayMs: jittered(grown, retry.jitter, random), isExhausted: false };
   }
   switch (onExhausted) {

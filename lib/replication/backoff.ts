@@ -10,6 +10,8 @@ export const RECONNECT_BACKOFF: BackoffOptions = { minDelayMs: 100, maxDelayMs: 
 
 /** Milliseconds to wait before try `attempt + 1`, `attempt` counting failures from 1. */
 export function backoffDelay(attempt: number, options: BackoffOptions, random: () => number = Math.random): number {
-  const grown = Math.min(options.minDelayMs * options.factor ** (attempt - 1), options.maxDelayMs);
+  // 0 stays 0, also where the factor's power has become infinite.
+  const grown =
+    options.minDelayMs && Math.min(options.minDelayMs * options.factor ** (attempt - 1), options.maxDelayMs);
   return Math.round(grown * (1 - options.jitter * random()));
 }

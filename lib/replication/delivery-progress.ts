@@ -8,6 +8,12 @@ export class DeliveryProgress {
   private settledEnd: Lsn = INVALID_LSN;
   private lastMessage: Lsn = INVALID_LSN;
   private history = '';
+  private eraNumber = 0;
+
+  /** Counts the histories: what began in one era says nothing in another. */
+  get era(): number {
+    return this.eraNumber;
+  }
 
   /**
    * Tells whose positions come next. @returns true where the ones known so far are of another history (a different
@@ -17,6 +23,7 @@ export class DeliveryProgress {
     const history = `${systemIdentifier}/${timeline}`;
     const isOther = this.history !== '' && this.history !== history;
     if (isOther) {
+      this.eraNumber++;
       this.settledEnd = INVALID_LSN;
       this.lastMessage = INVALID_LSN;
     }

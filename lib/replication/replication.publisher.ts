@@ -7,6 +7,7 @@ import {
   type RowChange,
   type RowOperation,
 } from '../changes/change.js';
+import { isBeyond } from '../changes/wal-position.js';
 import { OWN_SCHEMA } from '../changes/own-schema.js';
 import { LogicalMessageEvent } from '../changes/logical-message.js';
 import { CommittedTransaction, TransactionInfo, TransactionTally } from '../changes/transaction.js';
@@ -19,12 +20,11 @@ import type {
   Row,
 } from '../decoder/pgoutput-messages.js';
 import type { OidDatabase } from '../decoder/oid-database.js';
-import { RelationCache, type CachedRelation } from '../decoder/relation-cache.js';
+import { RelationCache, type CachedRelation, type CustomTypes } from '../decoder/relation-cache.js';
 import { DecodeError } from '../errors/decode.error.js';
 import type { DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
-import { lsnFromParts, type Lsn } from '../protocol/lsn.js';
-import type { CustomTypes } from '../types/type-parsers.js';
+import type { Lsn } from '../protocol/lsn.js';
 import { AckTracker, type AckUnit } from './ack-tracker.js';
 import type { DeliveryProgress } from './delivery-progress.js';
 
@@ -51,7 +51,7 @@ export interface PublisherOptions {
  * is settled. What this process has handed over on an earlier connection is recognised by its place in the log and
  * not handed over again.
  */
-export class ReplicationPublisher implements PgOutputVisitor, ChangePlace {
+export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPosition {
   readonly tracker = new AckTracker();
   walHigh = 0;
   walLow = 0;
@@ -60,6 +60,7 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace {
   /** From 0 in the transaction. */
   index = 0;
   private readonly decoder: PgOutputDecoder;
+  private readonly era: number;
   private messageHigh = 0;
   private messageLow = 0;
   private bytes = 0;
@@ -77,6 +78,7 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace {
     private readonly sink: TransactionSink,
     private readonly options: PublisherOptions,
   ) {
+    this.era = options.progress.era;
     const relations = new RelationCache(options.oids, options.customTypes);
     this.decoder = new PgOutputDecoder(relations, options.oids, this);
   }
@@ -136,8 +138,8 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace {
   }
 
   insert(cached: CachedRelation, record: Row): void {
-    this.step();
-    if (this.isNew()) this.hand(new Insert(this.open('Insert'), cached.relation, this, record), cached);
+    this.step('Insert');
+    if (this.isNew()) this.hand(new Insert(this.transaction!, cached.relation, this, record), cached);
     this.count(cached, 'insert');
   }
 
@@ -149,41 +151,41 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace {
     changed: readonly string[] | null,
     toast: readonly string[],
   ): void {
-    this.step();
+    this.step('Update');
     if (this.isNew()) {
       const { relation } = cached;
-      this.hand(new Update(this.open('Update'), relation, this, record, oldRecord, changed, toast), cached);
+      this.hand(new Update(this.transaction!, relation, this, record, oldRecord, changed, toast), cached);
     }
     this.count(cached, 'update');
   }
 
   delete(cached: CachedRelation, oldRecord: Row): void {
-    this.step();
-    if (this.isNew()) this.hand(new Delete(this.open('Delete'), cached.relation, this, oldRecord), cached);
+    this.step('Delete');
+    if (this.isNew()) this.hand(new Delete(this.transaction!, cached.relation, this, oldRecord), cached);
     this.count(cached, 'delete');
   }
 
   truncate(relations: readonly CachedRelation[], cascade: boolean, restartIdentity: boolean): void {
     for (const cached of relations) {
-      this.step();
+      this.step('Truncate');
       if ((cached.interest.mask & 8) !== 0 && this.isNew()) {
-        this.hand(new Truncate(this.open('Truncate'), cached.relation, this, cascade, restartIdentity), cached);
+        this.hand(new Truncate(this.transaction!, cached.relation, this, cascade, restartIdentity), cached);
       }
       this.count(cached, 'truncate');
     }
   }
 
   passed(cached: CachedRelation, operation: RowOperation): void {
-    this.step();
+    this.step(operation);
     this.count(cached, operation);
   }
 
   message(message: LogicalDecodingMessage): void {
     if (message.transactional) {
-      this.step();
+      this.step('Message');
       if (!this.isNew() || !this.sink.wantsMessage(message.prefix)) return;
       this.isHanded = true;
-      this.sink.message(new LogicalMessageEvent(this.open('Message'), true, message, this), this.bytes, null);
+      this.sink.message(new LogicalMessageEvent(this.transaction!, true, message, this), this.bytes, null);
       return;
     }
     const { app, progress } = this.options;
@@ -202,7 +204,8 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace {
    * To the next change's place in the log. Only changes count: a Relation message may come between two of them on one
    * connection and not on another, and Begin shares its LSN with the first change.
    */
-  private step(): void {
+  private step(messageType: string): void {
+    if (this.unit === null) this.outOfPlace(messageType, 'no transaction is open');
     if (this.messageHigh === this.walHigh && this.messageLow === this.walLow) {
       this.ordinal++;
     } else {
@@ -227,22 +230,20 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace {
   /** Whether handlers have not been given what is being read. */
   private isNew(): boolean {
     if (this.isSettledBefore) return false;
-    const before = this.handedBefore;
-    if (before === null) return true;
-    const here = lsnFromParts(this.walHigh, this.walLow);
-    const there = lsnFromParts(before.walHigh, before.walLow);
-    return here > there || (here === there && this.ordinal > before.ordinal);
+    return this.handedBefore === null || isBeyond(this, this.handedBefore);
   }
 
-  private open(messageType: string): TransactionInfo {
-    if (this.unit === null) this.outOfPlace(messageType, 'no transaction is open');
-    return this.transaction!;
+  /** With `walHigh`, `walLow` and `ordinal`: where the publisher stands. */
+  get commitLsn(): Lsn {
+    return this.transaction?.commitLsn ?? 0n;
   }
 
   private deliveryUnit(unit: AckUnit, messageLsn: Lsn | null = null): DeliveryUnit {
     return {
       settle: () => {
         this.tracker.settle(unit);
+        // A handler may finish after a promotion: what it settles is of a history that is over.
+        if (this.era !== this.options.progress.era) return;
         if (messageLsn !== null) this.options.progress.messageSettled(messageLsn);
         this.options.progress.settledUpTo(this.tracker.settledEnd);
       },

@@ -8,6 +8,7 @@ import {
   COPY_DONE,
   HEADER_SIZE,
   KEEPALIVE_SIZE,
+  POSTGRES_EPOCH_MS,
   query,
   ReplicationMessage,
   standbyStatusUpdate,
@@ -263,9 +264,9 @@ export class ReplicationServer {
     if (this.socket.writable) this.socket.write(message);
   }
 
-  /** Milliseconds since 2000, the server's clock. */
+  /** Milliseconds since 1970, by the server's clock. */
   private lastSendTime(): number {
-    return (this.lastSendTimeHigh * 0x1_0000_0000 + (this.lastSendTimeLow >>> 0)) / 1000;
+    return (this.lastSendTimeHigh * 0x1_0000_0000 + (this.lastSendTimeLow >>> 0)) / 1000 + POSTGRES_EPOCH_MS;
   }
 }
 

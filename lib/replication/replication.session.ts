@@ -6,7 +6,7 @@ import type { ListenerLogger } from '../interfaces/listener-logger.interface.js'
 import type { TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { Lsn } from '../protocol/lsn.js';
 import type { ServerReport } from '../protocol/server-report.js';
-import type { CustomTypes } from '../types/type-parsers.js';
+import type { CustomTypes } from '../decoder/relation-cache.js';
 import {
   closeClient,
   connectPlain,

@@ -1,0 +1,16 @@
+import type { WalPosition } from '../interfaces/wal-position.interface.js';
+import { lsnFromParts } from '../protocol/lsn.js';
+
+/** Whether `position` lies behind `other` in the stream. */
+export function isBeyond(position: WalPosition, other: WalPosition): boolean {
+  if (position.commitLsn !== other.commitLsn) return position.commitLsn > other.commitLsn;
+  const here = lsnFromParts(position.walHigh, position.walLow);
+  const there = lsnFromParts(other.walHigh, other.walLow);
+  return here > there || (here === there && position.ordinal > other.ordinal);
+}
+
+/** The one that lies behind the other; null is before everything. */
+export function laterOf(one: WalPosition | null, other: WalPosition | null): WalPosition | null {
+  if (one === null || other === null) return one ?? other;
+  return isBeyond(one, other) ? one : other;
+}

@@ -1,0 +1,30 @@
+import { describe, expect, it } from '@jest/globals';
+import { OidDatabase } from '#lib/decoder/oid-database.js';
+import { RelationCache } from '#lib/decoder/relation-cache.js';
+import { relationOf } from './row-samples.js';
+
+describe('RelationCache', () => {
+  it('keeps a relation until another of its id comes, and starts out uninterested', () => {
+    const cache = new RelationCache(new OidDatabase());
+    expect(cache.get(1)).toBeUndefined();
+    const first = cache.add(relationOf([{ name: 'a' }]));
+    expect(cache.get(1)).toBe(first);
+    expect(first.interest.mask).toBe(0);
+    const second = cache.add(relationOf([{ name: 'a' }, { name: 'b' }]));
+    expect(cache.get(1)).toBe(second);
+  });
+
+  it('makes a row reader when the first row is read, and only then', () => {
+    let asked = 0;
+    const cache = new RelationCache(new OidDatabase(), {
+      getTypeParser: () => {
+        asked++;
+        return String;
+      },
+    });
+    const cached = cache.add(relationOf([{ name: 'a' }, { name: 'b' }]));
+    expect(asked).toBe(0);
+    expect(cached.rows).toBe(cached.rows);
+    expect(asked).toBe(2);
+  });
+});

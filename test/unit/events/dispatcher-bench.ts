@@ -1,0 +1,167 @@
+import { Insert, type RowChange } from '#lib/changes/change.js';
+import { LogicalMessageEvent } from '#lib/changes/logical-message.js';
+import { CommittedTransaction, TransactionInfo, TransactionTally } from '#lib/changes/transaction.js';
+import { ChangeStreams } from '#lib/events/change-streams.js';
+import { EventsDispatcher } from '#lib/events/events.dispatcher.js';
+import { HandlerRegistry } from '#lib/events/handler-registry.js';
+import { HandlerRunner } from '#lib/events/handler-runner.js';
+import type { HandlerDefinition } from '#lib/interfaces/handler-definition.interface.js';
+import type { PgListenerContext } from '#lib/interfaces/handler.interface.js';
+import { SOME_TIME } from '../../support/pgoutput-encoder.js';
+
+/** A handler: by default of every operation on `orders`. */
+export interface HandlerSpec extends Partial<Omit<HandlerDefinition, 'callback'>> {
+  readonly run: (payload: never, context: PgListenerContext) => unknown;
+}
+
+export const RETRY = { attempts: 3, minDelayMs: 1, maxDelayMs: 2, factor: 2, jitter: 0 };
+const BYTES = 100;
+
+export function definitionOf({ run, ...more }: HandlerSpec): HandlerDefinition {
+  return {
+    id: 'Orders.onChange',
+    app: 'default',
+    kind: 'table',
+    tables: ['orders'],
+    operations: [],
+    prefix: null,
+    retry: undefined,
+    onExhausted: undefined,
+    instance: {},
+    callback: run as HandlerDefinition['callback'],
+    ...more,
+  };
+}
+
+export function runnerOf(spec: HandlerSpec, retry = RETRY): HandlerRunner {
+  return new HandlerRunner(definitionOf(spec), { app: 'default', retry, onExhausted: 'block' });
+}
+
+/** A dispatcher with real handlers, and with transactions made by hand on its other side. */
+export class DispatcherBench {
+  readonly streams = new ChangeStreams();
+  readonly errors: string[] = [];
+  readonly faults: Error[] = [];
+  readonly dispatcher: EventsDispatcher;
+  rooms = 0;
+
+  constructor(handlers: readonly HandlerSpec[], options: { limits?: { changes: number; bytes: number } } = {}) {
+    const logger = { log: () => undefined, warn: () => undefined, error: (text: string) => this.errors.push(text) };
+    this.dispatcher = new EventsDispatcher({
+      app: 'default',
+      limits: options.limits ?? { changes: 1_000, bytes: 1_000_000 },
+      registry: new HandlerRegistry(
+        handlers.map((spec) => runnerOf(spec)),
+        this.streams,
+      ),
+      streams: this.streams,
+      logger,
+      onFault: (error) => this.faults.push(error),
+    });
+    this.dispatcher.onRoom = () => this.rooms++;
+    this.dispatcher.begin();
+  }
+
+  transaction(commitLsn: bigint): TransactionUnderTest {
+    return new TransactionUnderTest(this.dispatcher, commitLsn);
+  }
+
+  /** A transaction of its own for each row. */
+  deliver(...ids: number[]): TransactionUnderTest[] {
+    return ids.map((id) =>
+      this.transaction(BigInt(id) * 0x100n)
+        .change(id)
+        .commit(),
+    );
+  }
+
+  /** A logical message outside of any transaction. @returns whether it has been settled */
+  message(lsn: bigint, prefix = 'outbox'): () => boolean {
+    let isSettled = false;
+    const alone = new TransactionInfo('default', lsn, 0, new Date(0));
+    const event = new LogicalMessageEvent(alone, false, contentOf(prefix), placeAt(lsn, 0));
+    this.dispatcher.message(event, BYTES, { settle: () => void (isSettled = true) });
+    return () => isSettled;
+  }
+}
+
+/** The `id` of the row that a change is about. */
+export function idOf(change: unknown): number {
+  return (change as { record: { id: number } }).record.id;
+}
+
+export class TransactionUnderTest {
+  readonly info: TransactionInfo;
+  readonly changes: RowChange[] = [];
+  settled = 0;
+  private readonly tally = new TransactionTally();
+  private index = 0;
+
+  constructor(
+    private readonly dispatcher: EventsDispatcher,
+    readonly commitLsn: bigint,
+  ) {
+    this.info = new TransactionInfo('default', commitLsn, 700, SOME_TIME);
+  }
+
+  /** Inserts a row with this id. */
+  change(id: number, table = 'orders', bytes = BYTES): this {
+    const place = placeAt(this.commitLsn - 0x80n + BigInt(this.index), this.index++);
+    const change = new Insert(this.info, { schema: 'public', table }, place, { id });
+    this.tally.add(change.relation, 'insert');
+    this.changes.push(change);
+    this.dispatcher.change(change, this.dispatcher.route('public', table), bytes);
+    return this;
+  }
+
+  message(prefix = 'outbox'): this {
+    const place = placeAt(this.commitLsn - 0x80n + BigInt(this.index), this.index++);
+    this.dispatcher.message(new LogicalMessageEvent(this.info, true, contentOf(prefix), place), BYTES, null);
+    return this;
+  }
+
+  commit(): this {
+    this.dispatcher.commit(new CommittedTransaction(this.info, this.tally), { settle: () => this.settled++ });
+    return this;
+  }
+}
+
+function placeAt(wal: bigint, index: number) {
+  return { walHigh: 0, walLow: Number(wal), ordinal: 0, index };
+}
+
+function contentOf(prefix: string) {
+  return { transactional: true, lsn: 0n, prefix, content: Buffer.from('hello') };
+}
+
+/** A promise and the means to settle it. */
+export class Deferred<T = void> {
+  resolve!: (value: T) => void;
+  reject!: (error: unknown) => void;
+  readonly promise = new Promise<T>((resolve, reject) => {
+    this.resolve = resolve;
+    this.reject = reject;
+  });
+}
+
+/** A handler that notes ids and waits where it is told to. */
+export class WaitingHandler {
+  readonly seen: number[] = [];
+  readonly signals: AbortSignal[] = [];
+  readonly waits = new Map<number, Deferred>();
+
+  readonly spec: HandlerSpec = {
+    id: 'Orders.onChange',
+    run: (change: RowChange, { signal }: PgListenerContext) => {
+      this.seen.push(idOf(change));
+      this.signals.push(signal);
+      return this.waits.get(idOf(change))?.promise;
+    },
+  };
+
+  waitAt(id: number): Deferred {
+    const wait = new Deferred();
+    this.waits.set(id, wait);
+    return wait;
+  }
+}

@@ -1,0 +1,106 @@
+import { describe, expect, it } from '@jest/globals';
+import { AckTracker, type AckUnit } from '#lib/replication/ack-tracker.js';
+
+describe('AckTracker', () => {
+  function closedUnit(tracker: AckTracker, endLsn: bigint): AckUnit {
+    const unit = tracker.open();
+    tracker.close(unit, endLsn);
+    return unit;
+  }
+
+  it('starts empty', () => {
+    expect(new AckTracker()).toMatchObject({ confirmable: 0n, settledEnd: 0n, unsettled: 0 });
+  });
+
+  it('confirms the exact end of a transaction when it is settled, not when it is received', () => {
+    const tracker = new AckTracker();
+    const unit = tracker.open();
+    tracker.close(unit, 0x130n);
+    expect(tracker.confirmable).toBe(0n);
+    tracker.settle(unit);
+    expect(tracker.confirmable).toBe(0x130n);
+  });
+
+  it('waits for the end of a unit that settles early', () => {
+    const tracker = new AckTracker();
+    const unit = tracker.open();
+    tracker.settle(unit);
+    expect(tracker.confirmable).toBe(0n);
+    tracker.close(unit, 7n);
+    expect(tracker.confirmable).toBe(7n);
+  });
+
+  it('holds the position at the first unsettled unit, and catches up when it settles', () => {
+    const tracker = new AckTracker();
+    const [first, second, third] = [closedUnit(tracker, 10n), closedUnit(tracker, 20n), closedUnit(tracker, 30n)];
+    tracker.settle(third);
+    tracker.settle(second);
+    expect(tracker).toMatchObject({ confirmable: 0n, unsettled: 3 });
+    tracker.settle(first);
+    expect(tracker).toMatchObject({ confirmable: 30n, settledEnd: 30n, unsettled: 0 });
+  });
+
+  it('confirms a keepalive at once where nothing is unsettled', () => {
+    const tracker = new AckTracker();
+    tracker.keepalive(50n);
+    expect(tracker.confirmable).toBe(50n);
+    tracker.settle(closedUnit(tracker, 60n));
+    tracker.keepalive(70n);
+    expect(tracker).toMatchObject({ confirmable: 70n, settledEnd: 60n });
+  });
+
+  it('ignores a keepalive inside of an open unit, then and later', () => {
+    const tracker = new AckTracker();
+    const unit = tracker.open();
+    tracker.keepalive(50n);
+    expect(tracker.confirmable).toBe(0n);
+    tracker.close(unit, 40n);
+    tracker.settle(unit);
+    expect(tracker.confirmable).toBe(40n);
+  });
+
+  it('applies a keepalive behind unsettled units when they settle, and not before', () => {
+    const tracker = new AckTracker();
+    const first = closedUnit(tracker, 10n);
+    const second = closedUnit(tracker, 20n);
+    tracker.keepalive(50n);
+    tracker.keepalive(45n);
+    const third = closedUnit(tracker, 60n);
+    tracker.settle(second);
+    expect(tracker.confirmable).toBe(0n);
+    tracker.settle(first);
+    expect(tracker).toMatchObject({ confirmable: 50n, settledEnd: 20n });
+    tracker.settle(third);
+    expect(tracker.confirmable).toBe(60n);
+  });
+
+  it('does not go back for a keepalive of the past', () => {
+    const tracker = new AckTracker();
+    tracker.keepalive(50n);
+    tracker.keepalive(40n);
+    expect(tracker.confirmable).toBe(50n);
+  });
+
+  it('takes a unit that is settled twice for settled once', () => {
+    const tracker = new AckTracker();
+    const [first, second] = [closedUnit(tracker, 10n), closedUnit(tracker, 20n)];
+    tracker.settle(first);
+    tracker.settle(first);
+    expect(tracker).toMatchObject({ confirmable: 10n, unsettled: 1 });
+    tracker.settle(second);
+    expect(tracker.unsettled).toBe(0);
+  });
+
+  it('keeps its order over queues of many thousand units', () => {
+    const tracker = new AckTracker();
+    const units = Array.from({ length: 5_000 }, (_, index) => closedUnit(tracker, BigInt(index + 1)));
+    const held = units.splice(3_000, 1)[0]!;
+    units.forEach((unit) => tracker.settle(unit));
+    expect(tracker).toMatchObject({ confirmable: 3_000n, unsettled: 2_000 });
+    const late = closedUnit(tracker, 6_000n);
+    tracker.settle(held);
+    expect(tracker).toMatchObject({ confirmable: 5_000n, unsettled: 1 });
+    tracker.settle(late);
+    expect(tracker).toMatchObject({ confirmable: 6_000n, unsettled: 0 });
+  });
+});

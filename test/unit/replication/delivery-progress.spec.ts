@@ -1,0 +1,55 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { DeliveryProgress } from '#lib/replication/delivery-progress.js';
+
+let progress: DeliveryProgress;
+beforeEach(() => {
+  progress = new DeliveryProgress();
+});
+
+describe('DeliveryProgress', () => {
+  it('knows nothing at first', () => {
+    expect(progress.isSettled(0n)).toBe(false);
+    expect(progress.isSettled(1n)).toBe(false);
+    expect(progress.isMessageSettled(1n)).toBe(false);
+  });
+
+  it('takes a transaction for settled whose commit record lies before the end of what is settled', () => {
+    progress.settledUpTo(0x130n);
+    expect([0x100n, 0x12fn, 0x130n, 0x131n].map((lsn) => progress.isSettled(lsn))).toEqual([true, true, false, false]);
+  });
+
+  it('takes a message for settled at its own LSN', () => {
+    progress.messageSettled(0x50n);
+    expect([0x4fn, 0x50n, 0x51n].map((lsn) => progress.isMessageSettled(lsn))).toEqual([true, true, false]);
+    expect(progress.isSettled(0x10n)).toBe(false);
+  });
+
+  it('never goes back', () => {
+    progress.settledUpTo(100n);
+    progress.settledUpTo(50n);
+    progress.messageSettled(100n);
+    progress.messageSettled(50n);
+    expect(progress.isSettled(99n)).toBe(true);
+    expect(progress.isMessageSettled(100n)).toBe(true);
+  });
+
+  it('keeps what it knows over connections to one history of one cluster', () => {
+    expect(progress.enter('7000', '1')).toBe(false);
+    progress.settledUpTo(100n);
+    expect(progress.enter('7000', '1')).toBe(false);
+    expect(progress.isSettled(99n)).toBe(true);
+  });
+
+  it.each([
+    ['another cluster', '7001', '1'],
+    ['a promotion', '7000', '2'],
+  ])('forgets everything on %s, and says so', (_name, systemIdentifier, timeline) => {
+    progress.enter('7000', '1');
+    progress.settledUpTo(100n);
+    progress.messageSettled(100n);
+    expect(progress.enter(systemIdentifier, timeline)).toBe(true);
+    expect(progress.isSettled(1n)).toBe(false);
+    expect(progress.isMessageSettled(1n)).toBe(false);
+    expect(progress.enter(systemIdentifier, timeline)).toBe(false);
+  });
+});

@@ -1,0 +1,104 @@
+import { OidDatabase } from '#lib/decoder/oid-database.js';
+import type { LogicalMessageEvent } from '#lib/changes/logical-message.js';
+import type { RowChange } from '#lib/changes/change.js';
+import type { CommittedTransaction } from '#lib/changes/transaction.js';
+import type { DeliveryUnit, TransactionSink } from '#lib/interfaces/transaction-sink.interface.js';
+import type { WalPosition } from '#lib/interfaces/wal-position.interface.js';
+import { DeliveryProgress } from '#lib/replication/delivery-progress.js';
+import { ReplicationPublisher } from '#lib/replication/replication.publisher.js';
+
+/** The other side of the port: notes what it is given; units settle when the spec says so. */
+export class FakeSink implements TransactionSink {
+  readonly changes: RowChange[] = [];
+  readonly messages: LogicalMessageEvent[] = [];
+  readonly commits: CommittedTransaction[] = [];
+  readonly units: DeliveryUnit[] = [];
+  readonly asked: string[] = [];
+  readonly sizes: number[] = [];
+  readonly routes = new Map<string, { mask: number }>();
+  prefixes: readonly string[] = [];
+  mask = 15;
+  watchesTransactions = false;
+  handedOver: WalPosition | null = null;
+  isFull = false;
+  onRoom = (): void => undefined;
+
+  route(schema: string, table: string): { mask: number } {
+    this.asked.push(`${schema}.${table}`);
+    const route = { mask: this.mask };
+    this.routes.set(`${schema}.${table}`, route);
+    return route;
+  }
+  wantsMessage(prefix: string): boolean {
+    return this.prefixes.includes(prefix);
+  }
+  change(change: RowChange, _route: unknown, bytes: number): void {
+    this.changes.push(change);
+    this.sizes.push(bytes);
+    this.handedOver = change;
+  }
+  message(message: LogicalMessageEvent, bytes: number, unit: DeliveryUnit | null): void {
+    this.messages.push(message);
+    this.sizes.push(bytes);
+    if (unit === null) this.handedOver = message;
+    else this.units.push(unit);
+  }
+  commit(transaction: CommittedTransaction, unit: DeliveryUnit): void {
+    this.commits.push(transaction);
+    this.units.push(unit);
+  }
+  abort(): void {}
+  forget(): void {}
+  turn(): void {}
+
+  /** `id` of the rows handed over, or `truncate table`. */
+  get rows(): unknown[] {
+    return this.changes.map((change) =>
+      change.operation === 'truncate'
+        ? `truncate ${change.table}`
+        : ((change.operation === 'delete' ? change.oldRecord : change.record) as { id: number }).id,
+    );
+  }
+  settleAll(): void {
+    for (const unit of this.units.splice(0)) unit.settle();
+  }
+}
+
+/** What outlives the connections of one app. */
+export class PublisherBench {
+  readonly sink = new FakeSink();
+  readonly progress = new DeliveryProgress();
+  readonly counters = { changesReceived: 0, transactionsReceived: 0 };
+  readonly received: bigint[] = [];
+
+  connect(): Connection {
+    return new Connection(this);
+  }
+}
+
+/** One connection: a publisher, and messages at their LSNs. */
+export class Connection {
+  readonly publisher: ReplicationPublisher;
+
+  constructor({ sink, progress, counters, received }: PublisherBench) {
+    this.publisher = new ReplicationPublisher(sink, {
+      app: 'default',
+      oids: new OidDatabase(),
+      customTypes: undefined,
+      progress,
+      counters,
+      received: (lsn) => received.push(lsn),
+    });
+  }
+
+  /** @param lsn where XLogData says that the message stands; its halves as the wire has them, signed */
+  send(lsn: bigint, message: Buffer): this {
+    const [high, low] = [Number(lsn >> 32n) | 0, Number(lsn & 0xffffffffn) | 0];
+    this.publisher.data(message, 0, message.length, high, low);
+    return this;
+  }
+
+  get tracker() {
+    return this.publisher.tracker;
+  }
+}
