@@ -37,6 +37,10 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
       const named = config.subscriptions.map((table) => ({ name: table, source: 'options.subscriptions' }));
       const features = [...this.features.of(name), ...named];
       listener.runtime = new AppRuntime(config, mine, features, listener.streams, listener.statusSubject, logger);
+      const hearsTables = features.length > 0 || mine.some(({ kind }) => kind === 'table');
+      if (mine.some(({ kind }) => kind === 'transaction') && !hearsTables && config.publications === null) {
+        logger.warn('@OnTransaction hears no table: name some in `subscriptions`, a handler or forFeature');
+      }
       if (!config.enabled) logger.log('Disabled: no connection will be opened');
     }
   }

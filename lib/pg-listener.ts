@@ -93,6 +93,11 @@ export class PgListener {
     return this.ready().stats(this.status.state);
   }
 
+  /** `console.log(listener)` shows which it is and how it is, and nothing of its connection. */
+  [Symbol.for('nodejs.util.inspect.custom')](): object {
+    return { name: this.name, status: this.status };
+  }
+
   private ready(): ListenerRuntime {
     if (this.runtime !== undefined) return this.runtime;
     throw new LifecycleError('The listener is not ready before the application has initialised', {

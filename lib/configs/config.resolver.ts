@@ -93,10 +93,14 @@ export function readRetry(reader: OptionReader, path: string, value: unknown): R
 
 function readConnection(reader: OptionReader, value: unknown, enabled: boolean): ClientConfig {
   if (typeof value === 'string' && value !== '') {
-    if (/^[a-z]+:\/\//i.test(value) && URL.canParse(value)) return { connectionString: value };
+    if (/^(postgres(ql)?|socket):\/\//i.test(value) && URL.canParse(value)) return { connectionString: value };
     // node-postgres takes a socket's folder too: '/var/run/postgresql database'.
     if (value.startsWith('/')) return { connectionString: value };
-    reader.fault('connection', 'is a string that is no URL; postgresql://user:password@host:5432/database is wanted');
+    reader.fault(
+      'connection',
+      'is a string that is no URL of PostgreSQL; postgresql://user:password@host:5432/database is wanted, without ' +
+        'quotes around it, special characters in user and password percent-encoded (# is %23)',
+    );
     return {};
   }
   if (value !== null && typeof value === 'object' && !Array.isArray(value)) return { ...value };

@@ -15,11 +15,11 @@ export interface ConfigFault {
  */
 export class PgListenerConfigError extends PgListenerError {
   readonly code = 'PG_LISTENER_CONFIG';
-  readonly faults: readonly ConfigFault[];
+  declare readonly faults: readonly ConfigFault[];
 
   constructor(app: string, faults: readonly ConfigFault[]) {
     const list = faults.map((fault) => `\n  - ${fault.path}: ${fault.problem}`).join('');
     super(`PgListenerModule options of app "${app}" are invalid:${list}`);
-    this.faults = faults;
+    Object.defineProperty(this, 'faults', { value: faults });
   }
 }

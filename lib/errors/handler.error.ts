@@ -3,11 +3,11 @@ import { PgListenerError } from './pg-listener.error.js';
 /** Decorated handlers that cannot work. All mistakes are told at once, at boot. @publicApi */
 export class HandlerDefinitionError extends PgListenerError {
   readonly code = 'PG_LISTENER_HANDLERS';
-  readonly mistakes: readonly string[];
+  declare readonly mistakes: readonly string[];
 
   constructor(mistakes: readonly string[]) {
     super(`Handlers are declared wrongly:${mistakes.map((mistake) => `\n  - ${mistake}`).join('')}`);
-    this.mistakes = mistakes;
+    Object.defineProperty(this, 'mistakes', { value: mistakes });
   }
 }
 

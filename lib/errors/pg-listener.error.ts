@@ -18,8 +18,8 @@ export interface PgListenerErrorDetails {
 export abstract class PgListenerError extends Error {
   /** Stable identifier of the kind of error, such as `PG_LISTENER_DECODE`. */
   abstract readonly code: string;
-  readonly app: string | undefined;
-  readonly hint: string | undefined;
+  declare readonly app: string | undefined;
+  declare readonly hint: string | undefined;
 
   constructor(message: string, details: PgListenerErrorDetails = {}) {
     // With one app, which has no name of its own, there is no question which.
@@ -27,8 +27,8 @@ export abstract class PgListenerError extends Error {
     const mend = details.hint === undefined ? '' : `\n  How to mend it: ${details.hint}`;
     super(`${message}${where}${mend}`, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = new.target.name;
-    this.app = details.app;
-    this.hint = details.hint;
+    // Not enumerable: the message says both already, and Node would print them again below the stack.
+    Object.defineProperties(this, { app: { value: details.app }, hint: { value: details.hint } });
   }
 
   /** True where trying again cannot help: the app halts and waits for a person. */

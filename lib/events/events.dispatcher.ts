@@ -267,7 +267,10 @@ export class EventsDispatcher implements TransactionSink {
     const reason = asError(error);
     const what = `Handler ${runner.id} failed on ${describeWork(this.work!)} (attempt ${this.attempt})`;
     const hold = decision.isExhausted ? '; the position holds until it succeeds' : '';
-    this.options.logger.error(`${what}: ${reason.message}; next try in ${decision.delayMs} ms${hold}`, reason.stack);
+    // The stack is the same each time; once says where, and once more when it gets serious.
+    const isTold = this.attempt > 1 && this.attempt !== runner.retry.attempts;
+    const stack = isTold ? undefined : reason.stack;
+    this.options.logger.error(`${what}: ${reason.message}; next try in ${decision.delayMs} ms${hold}`, stack);
     if (decision.isExhausted) this.blocked = runner.id;
     this.attempt++;
     this.timer = setTimeout(() => this.retry(), decision.delayMs);

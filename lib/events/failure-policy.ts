@@ -12,7 +12,7 @@ export interface RetryPolicy {
 /** What to do about a call that failed. */
 export type FailureDecision =
   | { readonly action: 'retry'; readonly delayMs: number; readonly isExhausted: false }
-  /** 'block': tried on at the longest delay, loudly, holding the position. */
+  /** 'block': tried on, the delays growing to the longest, loudly, holding the position. */
   | { readonly action: 'retry'; readonly delayMs: number; readonly isExhausted: true };
 
 /**
@@ -27,15 +27,17 @@ export function decideFailure(
   onExhausted: OnExhausted,
   random: () => number = Math.random,
 ): FailureDecision {
-  if (attempt < retry.attempts) {
-    // 0 stays 0, also where the factor's power has become infinite.
-    const grown = retry.minDelayMs && Math.min(retry.minDelayMs * retry.factor ** (attempt - 1), retry.maxDelayMs);
-    return { action: 'retry', delayMs: jittered(grown, retry.jitter, random), isExhausted: false };
-  }
+  const delayMs = jittered(grownDelay(attempt, retry), retry.jitter, random);
+  if (attempt < retry.attempts) return { action: 'retry', delayMs, isExhausted: false };
   switch (onExhausted) {
     case 'block':
-      return { action: 'retry', delayMs: jittered(retry.maxDelayMs, retry.jitter, random), isExhausted: true };
+      return { action: 'retry', delayMs, isExhausted: true };
   }
+}
+
+function grownDelay(attempt: number, { minDelayMs, maxDelayMs, factor }: RetryPolicy): number {
+  // 0 stays 0, also where the factor's power has become infinite.
+  return minDelayMs && Math.min(minDelayMs * factor ** (attempt - 1), maxDelayMs);
 }
 
 function jittered(delayMs: number, jitter: number, random: () => number): number {

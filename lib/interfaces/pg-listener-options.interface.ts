@@ -16,8 +16,8 @@ export interface RetryOptions {
 }
 
 /**
- * What happens when a handler has used up its attempts. `'block'`: it is tried on, at the longest delay, loudly; the
- * position holds, nothing is lost and nothing passes.
+ * What happens when a handler has used up its attempts. `'block'`: it is tried on, loudly, the delays growing to
+ * `maxDelayMs`; the position holds, nothing is lost and nothing passes.
  */
 export type OnExhausted = 'block';
 

@@ -1,7 +1,6 @@
 import { asError } from '../errors/as-error.js';
 import type { Socket } from 'node:net';
-import pg from 'pg';
-import type { ClientConfig } from 'pg';
+import { Client, escapeIdentifier, type ClientConfig } from 'pg';
 import {
   AuthenticationError,
   ConnectionError,
@@ -19,22 +18,22 @@ export interface ConnectionTarget {
 }
 
 /** A client for SQL, told apart on the server by its application_name. @throws PgListenerError */
-export async function connectPlain(target: ConnectionTarget, signal?: AbortSignal): Promise<pg.Client> {
+export async function connectPlain(target: ConnectionTarget, signal?: AbortSignal): Promise<Client> {
   return connect(target, {}, signal);
 }
 
 /** A client that speaks the replication protocol (manual, section 54.4): simple queries and replication commands. */
-export async function connectReplication(target: ConnectionTarget, signal?: AbortSignal): Promise<pg.Client> {
+export async function connectReplication(target: ConnectionTarget, signal?: AbortSignal): Promise<Client> {
   return connect(target, { replication: 'database' }, signal);
 }
 
 /** The socket below a client: TCP, TLS or Unix. */
-export function socketOf(client: pg.Client): Socket {
+export function socketOf(client: Client): Socket {
   return (client as unknown as { connection: { stream: Socket } }).connection.stream;
 }
 
 /** Closes a client, whatever state it is in. */
-export async function closeClient(client: pg.Client | undefined): Promise<void> {
+export async function closeClient(client: Client | undefined): Promise<void> {
   if (client === undefined) return;
   const impatient = setTimeout(() => socketOf(client).destroy(), 1_000);
   await client.end().catch(() => undefined);
@@ -45,7 +44,7 @@ async function connect(
   target: ConnectionTarget,
   extra: { replication?: string },
   signal: AbortSignal | undefined,
-): Promise<pg.Client> {
+): Promise<Client> {
   const client = makeClient(target, extra);
   const giveUp = (): void => void socketOf(client).destroy();
   signal?.addEventListener('abort', giveUp);
@@ -62,9 +61,9 @@ async function connect(
 }
 
 /** Opens nothing yet. @throws ServerSetupError where node-postgres cannot make sense of the configuration */
-function makeClient({ app, connection }: ConnectionTarget, extra: { replication?: string } = {}): pg.Client {
+function makeClient({ app, connection }: ConnectionTarget, extra: { replication?: string } = {}): Client {
   try {
-    const client = new pg.Client({
+    const client = new Client({
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       keepAlive: true,
       application_name: `nestjs-pg-listener:${app}`,
@@ -116,14 +115,14 @@ function fatalError(code: string, text: string, target: ConnectionTarget, cause:
       return new AuthenticationError(`PostgreSQL refused the password of ${where}`, {
         app,
         cause,
-        hint: `correct the password in \`connection\`, or: ALTER ROLE ${pg.escapeIdentifier(role)} PASSWORD '...';`,
+        hint: `correct the password in \`connection\`, or: ALTER ROLE ${escapeIdentifier(role)} PASSWORD '...';`,
       });
     case '28000':
       return new AuthenticationError(`PostgreSQL refused ${where}: ${text}`, {
         app,
         cause,
         hint:
-          'pg_hba.conf needs a line for this user, database and address (logical replication uses the database lines, ' +
+          'the role must exist, and pg_hba.conf needs a line for this user, database and address (logical replication uses the database lines, ' +
           'not "replication"), and TLS as that line asks for it; then: SELECT pg_reload_conf();',
       });
     case '3D000':
@@ -136,7 +135,7 @@ function fatalError(code: string, text: string, target: ConnectionTarget, cause:
       return new ServerSetupError(`The role lacks a right on ${where}: ${text}`, {
         app,
         cause,
-        hint: `as a superuser: ALTER ROLE ${pg.escapeIdentifier(role)} REPLICATION;`,
+        hint: `as a superuser: ALTER ROLE ${escapeIdentifier(role)} REPLICATION;`,
       });
     default:
       return undefined;

@@ -1,5 +1,5 @@
-import type pg from 'pg';
-import { escapeIdentifier } from 'pg';
+import { escapeIdentifier, type Client } from 'pg';
+import { asError } from '../errors/as-error.js';
 import { PublicationError } from '../errors/replication.error.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import { translateServerError, type ConnectionTarget } from './connection.js';
@@ -23,6 +23,17 @@ const ALL_OPERATIONS = 'insert, update, delete, truncate';
 /** What a table may publish without a replica identity; update and delete would make the user's own statement fail. */
 const APPEND_OPERATIONS = 'insert, truncate';
 
+/** What a stream asks for. */
+export interface EnsuredPublications {
+  readonly names: readonly string[];
+  /** Made just now, by us: this service has never streamed before. */
+  readonly isNew: boolean;
+}
+
+/** Another process of this service did the same at the same moment: look again (appendix A of the manual). */
+const RACE_CODES = new Set(['42710', '23505', 'XX000']);
+const MOST_TRIES = 5;
+
 /** Verifies the user's publications, or creates and extends managed ones. Nothing is ever removed. */
 export class PublicationManager {
   private readonly warned = new Set<string>();
@@ -33,87 +44,104 @@ export class PublicationManager {
     private readonly logger: ListenerLogger,
   ) {}
 
-  /** Before every START. @returns the publications to ask for @throws PublicationError */
-  async ensure(client: pg.Client): Promise<readonly string[]> {
+  get isManaged(): boolean {
+    return this.options.publications === null;
+  }
+
+  /** Before every START. @throws PublicationError */
+  async ensure(client: Client): Promise<EnsuredPublications> {
     const { publications } = this.options;
     try {
       if (publications === null) return await this.manage(client);
       await this.verify(client, publications);
-      return publications;
+      return { names: publications, isNew: false };
     } catch (error) {
       throw translateServerError(error, this.target);
     }
   }
 
-  private async verify(client: pg.Client, names: readonly string[]): Promise<void> {
+  private async verify(client: Client, names: readonly string[]): Promise<void> {
     const { rows: absent } = await client.query<{ name: string }>(
-      `SELECT name FROM unnest($1::text[]) AS name WHERE name NOT IN (SELECT pubname FROM pg_publication)`,
+      `SELECT name FROM unnest($1::text[]) AS name WHERE name NOT IN (SELECT pubname FROM pg_catalog.pg_publication)`,
       [names],
     );
-    const missing = absent.map((row) => row.name);
-    if (missing.length > 0) {
-      throw new PublicationError(`There is no publication ${missing.map((name) => `"${name}"`).join(', ')}`, {
+    if (absent.length > 0) {
+      const commands = absent.map(({ name }) => `CREATE PUBLICATION ${escapeIdentifier(name)} FOR TABLE ...;`);
+      throw new PublicationError(`There is no publication ${absent.map(({ name }) => `"${name}"`).join(', ')}`, {
         app: this.target.app,
-        hint: `${missing.map((name) => `CREATE PUBLICATION ${escapeIdentifier(name)} FOR TABLE ...;`).join(' ')} or leave \`publications\` out, and the module makes its own.`,
+        hint: `${commands.join(' ')} or leave \`publications\` out, and the module makes its own.`,
       });
     }
     const { rows } = await client.query<{ schema: string; table: string }>(
-      `SELECT DISTINCT schemaname AS schema, tablename AS "table" FROM pg_publication_tables WHERE pubname = ANY($1)`,
+      `SELECT DISTINCT schemaname AS schema, tablename AS "table" FROM pg_catalog.pg_publication_tables WHERE pubname = ANY($1)`,
       [names],
     );
     for (const { pattern, source } of this.options.subscriptions) {
       if (rows.some((row) => pattern.matches(row.schema, row.table))) continue;
-      this.warnOnce(`${source} listens to tables that no publication of this app carries (${names.join(', ')})`);
+      const mend = `ALTER PUBLICATION ${escapeIdentifier(names[0]!)} ADD TABLE ...;`;
+      this.warnOnce(
+        `${source} listens to tables that no publication of this app carries (${names.join(', ')}): ${mend}`,
+      );
     }
   }
 
-  private async manage(client: pg.Client): Promise<readonly string[]> {
+  /**
+   * Both publications are made together, before the slot: one that is made later does not exist at the slot's point of
+   * the log, and its changes could not be read from there.
+   */
+  private async manage(client: Client): Promise<EnsuredPublications> {
     const { managedName, subscriptions } = this.options;
     const plan = planPublications(await readTables(client), subscriptions, this.target.app);
     for (const warning of plan.warnings) this.warnOnce(warning);
-    await this.extend(client, managedName, ALL_OPERATIONS, plan.full);
-    if (plan.append.length === 0) return [managedName];
     const appendName = `${managedName}_append`;
+    const isNew = await this.extend(client, managedName, ALL_OPERATIONS, plan.full);
     await this.extend(client, appendName, APPEND_OPERATIONS, plan.append);
-    return [managedName, appendName];
+    return { names: [managedName, appendName], isNew };
   }
 
-  private async extend(client: pg.Client, name: string, operations: string, tables: PublishedTables): Promise<void> {
-    const { rows } = await client.query<{ all: boolean; members: string[] | null }>(
-      `SELECT p.puballtables AS all, (SELECT array_agg(r.prrelid::text) FROM pg_publication_rel r WHERE r.prpubid = p.oid) AS members
-         FROM pg_publication p WHERE p.pubname = $1`,
-      [name],
-    );
-    const existing = rows[0];
-    const members = new Set(existing?.members ?? []);
-    const added = existing?.all ? [] : tables.filter((table) => !members.has(table.oid));
-    if (existing !== undefined && added.length === 0) return;
-    const list = added.map(qualifiedName).join(', ');
-    const sql =
-      existing === undefined
-        ? `CREATE PUBLICATION ${escapeIdentifier(name)}${list === '' ? '' : ` FOR TABLE ${list}`} ` +
-          `WITH (publish = '${operations}', publish_via_partition_root = true)`
-        : `ALTER PUBLICATION ${escapeIdentifier(name)} ADD TABLE ${list}`;
-    await this.execute(client, sql);
-    const what = existing === undefined ? 'Created' : 'Extended';
-    this.logger.log(`${what} publication "${name}"${list === '' ? ' (no tables yet)' : `: ${list}`}`);
-  }
-
-  private async execute(client: pg.Client, sql: string): Promise<void> {
-    try {
-      await client.query(sql);
-    } catch (error) {
-      const code = (error as { code?: string }).code;
-      if (code === '42710') return; // another process of this service was faster
-      if (code !== '42501') throw error;
-      throw new PublicationError('The role may not create or extend the publication', {
-        app: this.target.app,
-        cause: error,
-        hint:
-          `run this as the owner of the tables (and of the publication): ${sql}; or make one of your own and name it in ` +
-          '`publications`.',
-      });
+  /** @returns whether it was made just now */
+  private async extend(client: Client, name: string, operations: string, tables: PublishedTables): Promise<boolean> {
+    for (let tries = 1; ; tries++) {
+      const { rows } = await client.query<{ all: boolean; members: string[] | null }>(
+        `SELECT p.puballtables AS all,
+                (SELECT array_agg(r.prrelid::text) FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid) AS members
+           FROM pg_catalog.pg_publication p WHERE p.pubname = $1`,
+        [name],
+      );
+      const existing = rows[0];
+      const members = new Set(existing?.members ?? []);
+      const added = existing?.all ? [] : tables.filter((table) => !members.has(table.oid));
+      if (existing !== undefined && added.length === 0) return false;
+      const list = added.map(qualifiedName).join(', ');
+      const sql =
+        existing === undefined
+          ? `CREATE PUBLICATION ${escapeIdentifier(name)}${list === '' ? '' : ` FOR TABLE ${list}`} ` +
+            `WITH (publish = '${operations}', publish_via_partition_root = true)`
+          : `ALTER PUBLICATION ${escapeIdentifier(name)} ADD TABLE ${list}`;
+      try {
+        await client.query(sql);
+      } catch (error) {
+        const isRace = RACE_CODES.has((error as { code?: string }).code ?? '');
+        if (isRace && tries < MOST_TRIES) continue;
+        throw this.explain(error, sql, client);
+      }
+      const what = existing === undefined ? 'Created' : 'Extended';
+      this.logger.log(`${what} publication "${name}"${list === '' ? ' (no tables yet)' : `: ${list}`}`);
+      return existing === undefined;
     }
+  }
+
+  private explain(error: unknown, sql: string, client: Client): unknown {
+    if ((error as { code?: string }).code !== '42501') return error;
+    const database = escapeIdentifier(client.database ?? '...');
+    const role = escapeIdentifier(client.user ?? '...');
+    return new PublicationError(`The role may not create or extend the publication: ${asError(error).message}`, {
+      app: this.target.app,
+      cause: error,
+      hint:
+        `the role needs to own the tables, and CREATE on the database: GRANT CREATE ON DATABASE ${database} TO ${role}; ` +
+        `or run this as one that does: ${sql}; or make a publication of your own and name it in \`publications\`.`,
+    });
   }
 
   private warnOnce(message: string): void {

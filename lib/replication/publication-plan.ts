@@ -1,5 +1,4 @@
-import type pg from 'pg';
-import { escapeIdentifier } from 'pg';
+import { escapeIdentifier, type Client } from 'pg';
 import { canonicalTable, type TablePattern } from '../changes/table-pattern.js';
 import { OWN_SCHEMA } from '../changes/own-schema.js';
 import { OperationBit } from '../changes/change.js';
@@ -40,16 +39,16 @@ const KINDS: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialise
 const NEEDS_IDENTITY = OperationBit.update | OperationBit.delete;
 
 /** Every table-like object that a user could name, but for the system's and our own. */
-export async function readTables(client: pg.Client): Promise<PublishedTables> {
+export async function readTables(client: Client): Promise<PublishedTables> {
   const { rows } = await client.query<TableRow>(
     `SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS "table", c.relkind AS kind,
             c.relpersistence = 'p' AS "isPermanent",
             CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::text END AS root,
             CASE c.relreplident WHEN 'f' THEN true
-              WHEN 'd' THEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
-              WHEN 'i' THEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident)
+              WHEN 'd' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+              WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisreplident)
               ELSE false END AS "hasIdentity"
-       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
         AND n.nspname NOT IN ('pg_catalog', 'information_schema', '${OWN_SCHEMA}') AND n.nspname NOT LIKE 'pg\\_t%'
       ORDER BY n.nspname, c.relname`,
@@ -69,7 +68,7 @@ export function planPublications(
   subscriptions: readonly TableSubscription[],
   app: string,
 ): PublicationPlan {
-  const faults = [...missingTables(tables, subscriptions)];
+  const faults = missingTables(tables, subscriptions);
   const full: TableRow[] = [];
   const append: TableRow[] = [];
   const passedOver: string[] = [];
@@ -100,15 +99,23 @@ export function planPublications(
   return { full, append, warnings: passedOver.length === 0 ? [] : [identityWarning(passedOver)] };
 }
 
-function* missingTables(tables: PublishedTables, subscriptions: readonly TableSubscription[]): Generator<string> {
+/** One line for each table that is named outright and does not exist, with all who name it. */
+function missingTables(tables: PublishedTables, subscriptions: readonly TableSubscription[]): string[] {
+  const missing = new Map<string, { sources: string[]; near: string }>();
   for (const { pattern, source } of subscriptions) {
     for (const { schema, table } of pattern.namedTables) {
       if (tables.some((each) => each.schema === schema && each.table === table)) continue;
+      const name = canonicalTable(schema, table);
       const near = tables.find((each) => each.table.toLowerCase() === table.toLowerCase());
-      const meant = near === undefined ? '' : `; did you mean ${canonicalTable(near.schema, near.table)}?`;
-      yield `there is no table ${canonicalTable(schema, table)} (${source})${meant}`;
+      const known = missing.get(name) ?? { sources: [], near: near ? canonicalTable(near.schema, near.table) : '' };
+      known.sources.push(source);
+      missing.set(name, known);
     }
   }
+  return [...missing].map(([name, { sources, near }]) => {
+    const mend = near === '' ? 'create it first: migrations run before the application boots' : `did you mean ${near}?`;
+    return `there is no table ${name} (${sources.join(', ')}); ${mend}`;
+  });
 }
 
 function isWanted({ pattern }: TableSubscription, table: TableRow): boolean {

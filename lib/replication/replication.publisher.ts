@@ -29,6 +29,8 @@ import { AckTracker, type AckUnit } from './ack-tracker.js';
 import type { DeliveryProgress } from './delivery-progress.js';
 
 const NO_ROUTE = { mask: 0 };
+/** The manual's name of the message that brings an operation. */
+const MESSAGE_OF = { insert: 'Insert', update: 'Update', delete: 'Delete', truncate: 'Truncate' } as const;
 
 /** Counts of one app, across its connections. */
 export interface PublisherCounters {
@@ -176,7 +178,7 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
   }
 
   passed(cached: CachedRelation, operation: RowOperation): void {
-    this.step(operation);
+    this.step(MESSAGE_OF[operation]);
     this.count(cached, operation);
   }
 

@@ -1,10 +1,10 @@
 import { asError } from '../errors/as-error.js';
-import type pg from 'pg';
+import type { Client } from 'pg';
 import { OidDatabase } from '../decoder/oid-database.js';
 import { ConnectionError, GapError, SlotInUseError } from '../errors/replication.error.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { TransactionSink } from '../interfaces/transaction-sink.interface.js';
-import type { Lsn } from '../protocol/lsn.js';
+import { formatLsn, type Lsn } from '../protocol/lsn.js';
 import type { ServerReport } from '../protocol/server-report.js';
 import type { CustomTypes } from '../decoder/relation-cache.js';
 import {
@@ -44,8 +44,8 @@ export interface SessionContext {
  * server describes a table once in a connection, so none of the three may outlive the others.
  */
 export class ReplicationSession implements ReplicationListener {
-  private plain: pg.Client | undefined;
-  private replication: pg.Client | undefined;
+  private plain: Client | undefined;
+  private replication: Client | undefined;
   private server: ReplicationServer | undefined;
   private publisher: ReplicationPublisher | undefined;
   private publicationNames: readonly string[] = [];
@@ -114,15 +114,19 @@ export class ReplicationSession implements ReplicationListener {
     const { target, publications, slots, memory, progress, sink, counters } = this.context;
     this.plain = await connectPlain(target, this.giveUp.signal);
     const facts = await readServerFacts(this.plain, target);
-    this.publicationNames = await publications.ensure(this.plain);
     slots.renew();
     const found = await slots.inspect(this.plain);
+    const { names, isNew } = await publications.ensure(this.plain);
+    this.publicationNames = names;
+    // After the publications: what a standby hears of new tables is published before it takes over.
+    if (found !== null && found.holder !== null) throw slots.inUse(found.holder);
     this.replication = await connectReplication(target, this.giveUp.signal);
     const { rows } = await this.replication.query<{ systemid: string; timeline: number }>('IDENTIFY_SYSTEM');
     const { systemid, timeline } = rows[0]!;
     memory.compare(systemid, String(timeline), found, target.app);
     if (progress.enter(systemid, String(timeline))) sink.forget();
     const slot = found ?? (await slots.create(this.replication, this.plain, facts.version));
+    if (found === null) this.tellOfNewSlot(slot.confirmedLsn, isNew);
     memory.enter(systemid, String(timeline), slot);
     this.publisher = new ReplicationPublisher(sink, {
       app: target.app,
@@ -137,6 +141,17 @@ export class ReplicationSession implements ReplicationListener {
     sink.onRoom = () => this.server?.resume();
     await this.server.start(this.startCommand()).catch((error: unknown) => this.explainStart(error));
     this.watchForShutdown(this.plain);
+  }
+
+  private tellOfNewSlot(position: Lsn, isFirst: boolean): void {
+    const { slots, publications, logger } = this.context;
+    const text = `Created slot "${slots.name}": the stream begins at ${formatLsn(position)}; what was committed before is not delivered`;
+    // The publication is older than the slot: this service has streamed before, from a slot that is gone.
+    if (slots.isTemporary || isFirst || !publications.isManaged) logger.log(text);
+    else
+      logger.warn(
+        `${text}. Its publication existed already: if an earlier slot was dropped, what came since then is missed`,
+      );
   }
 
   private startCommand(): string {
@@ -206,8 +221,9 @@ export class ReplicationSession implements ReplicationListener {
       app: this.context.target.app,
       cause,
       hint:
-        'it was dropped, or created after the slot: changes were passed over, and nothing has been confirmed. Create it ' +
-        'again, compare your data, then drop the slot and restart: the stream begins anew.',
+        'it was dropped, or created after the slot: changes were passed over, and nothing has been confirmed. Compare ' +
+        'your data; to go on without them, stop the app, SELECT ' +
+        `pg_replication_slot_advance('${this.context.slots.name}', pg_current_wal_lsn()); and start it again.`,
     });
   }
 
@@ -218,7 +234,7 @@ export class ReplicationSession implements ReplicationListener {
   }
 
   /** A plain backend is told of a shutdown at once; our own stream would be served until all is confirmed. */
-  private watchForShutdown(plain: pg.Client): void {
+  private watchForShutdown(plain: Client): void {
     plain.on('error', (error: Error & { code?: string }) => {
       if (error.code === '57P01') this.shutdownSuspected();
     });

@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import type { Client } from 'pg';
 import { ServerSetupError } from '../errors/replication.error.js';
 import { applicationName, describeTarget, type ConnectionTarget } from './connection.js';
 
@@ -15,11 +15,11 @@ export interface ServerFacts {
 const OLDEST_VERSION = 140_000;
 
 /** Reads them, and refuses a server that cannot do logical replication. @throws ServerSetupError */
-export async function readServerFacts(client: pg.Client, target: ConnectionTarget): Promise<ServerFacts> {
+export async function readServerFacts(client: Client, target: ConnectionTarget): Promise<ServerFacts> {
   const { rows } = await client.query<Record<'version' | 'level' | 'timeout' | 'standbys', string>>(
     `SELECT current_setting('server_version_num') AS version,
             coalesce(current_setting('effective_wal_level', true), current_setting('wal_level')) AS level,
-            (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout') AS timeout,
+            (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout') AS timeout,
             current_setting('synchronous_standby_names') AS standbys`,
   );
   const { level, standbys, timeout } = rows[0]!;
@@ -66,9 +66,9 @@ function refuseSynchronousStandby(standbys: string, target: ConnectionTarget): v
   );
 }
 
-async function readDomains(client: pg.Client): Promise<Map<number, number>> {
+async function readDomains(client: Client): Promise<Map<number, number>> {
   const { rows } = await client.query<{ oid: string; base: string }>(
-    `SELECT oid::text AS oid, typbasetype::text AS base FROM pg_type WHERE typtype = 'd'`,
+    `SELECT oid::text AS oid, typbasetype::text AS base FROM pg_catalog.pg_type WHERE typtype = 'd'`,
   );
   return new Map(rows.map((row) => [Number(row.oid), Number(row.base)]));
 }

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type pg from 'pg';
-import { escapeIdentifier } from 'pg';
+import { escapeIdentifier, type Client } from 'pg';
 import { GapError, ServerBusyError, ServerSetupError, SlotError, SlotInUseError } from '../errors/replication.error.js';
 import { parseLsn, type Lsn } from '../protocol/lsn.js';
 import { translateServerError, type ConnectionTarget } from './connection.js';
@@ -10,6 +9,11 @@ const LOCK_TIMEOUT_MS = 5_000;
 
 export interface SlotState {
   readonly confirmedLsn: Lsn;
+}
+
+export interface FoundSlot extends SlotState {
+  /** Who streams from it just now; null: nobody. */
+  readonly holder: string | null;
 }
 
 interface SlotRow {
@@ -52,29 +56,29 @@ export class SlotManager {
   /**
    * The slot as the catalogue has it; null where there is none.
    *
-   * @throws SlotInUseError where another process streams from it
    * @throws SlotError, GapError where it cannot serve
    */
-  async inspect(client: pg.Client): Promise<SlotState | null> {
+  async inspect(client: Client): Promise<FoundSlot | null> {
     const slot = this.isTemporary ? null : await this.read(client);
     if (slot === null) return null;
     this.check(slot);
-    if (slot.active) {
-      throw new SlotInUseError(`The slot "${this.name}" is held by ${slot.holder ?? 'another process'}`, {
-        app: this.target.app,
-      });
-    }
-    return { confirmedLsn: slot.confirmed === null ? 0n : parseLsn(slot.confirmed) };
+    const confirmedLsn = slot.confirmed === null ? 0n : parseLsn(slot.confirmed);
+    return { confirmedLsn, holder: slot.active ? (slot.holder ?? 'another process') : null };
+  }
+
+  /** Not an error to give up on: the caller stands by. */
+  inUse(holder: string): SlotInUseError {
+    return new SlotInUseError(`The slot "${this.name}" is held by ${holder}`, { app: this.target.app });
   }
 
   /** Who streams from the slot just now: null where nobody does. */
-  async holder(client: pg.Client): Promise<string | null> {
+  async holder(client: Client): Promise<string | null> {
     const slot = await this.read(client);
     return slot?.active ? (slot.holder ?? 'another process') : null;
   }
 
   /** Makes the slot, on the replication connection. It stands where its stream will begin. */
-  async create(replication: pg.Client, plain: pg.Client, version: number): Promise<SlotState> {
+  async create(replication: Client, plain: Client, version: number): Promise<SlotState> {
     const kind = this.isTemporary ? ' TEMPORARY' : '';
     const options = version >= 150_000 ? "(SNAPSHOT 'nothing')" : 'NOEXPORT_SNAPSHOT';
     try {
@@ -88,7 +92,7 @@ export class SlotManager {
     }
   }
 
-  private async explainCreation(error: unknown, plain: pg.Client): Promise<Error> {
+  private async explainCreation(error: unknown, plain: Client): Promise<Error> {
     const { app } = this.target;
     const code = (error as { code?: string }).code;
     if (code === '55P03') {
@@ -117,23 +121,23 @@ export class SlotManager {
   }
 
   /** Which transactions slot creation waits for. Never their queries: they may hold values. */
-  private async blockers(client: pg.Client): Promise<string> {
+  private async blockers(client: Client): Promise<string> {
     const { rows } = await client.query<{ who: string }>(
       `SELECT format('pid %s (user %s, application "%s", since %s)', pid, usename, application_name, xact_start) AS who
-         FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+         FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
        UNION ALL
-       SELECT format('prepared transaction "%s" (since %s)', gid, prepared) FROM pg_prepared_xacts`,
+       SELECT format('prepared transaction "%s" (since %s)', gid, prepared) FROM pg_catalog.pg_prepared_xacts`,
     );
     return rows.map((row) => row.who).join('; ') || 'they have ended by now';
   }
 
-  private async read(client: pg.Client): Promise<SlotRow | null> {
+  private async read(client: Client): Promise<SlotRow | null> {
     const { rows } = await client.query<SlotRow>(
       `SELECT s.plugin, s.database, current_database() AS current_database, s.active, s.wal_status,
               s.confirmed_flush_lsn::text AS confirmed, s.two_phase,
               CASE WHEN s.active THEN format('pid %s (application "%s", address %s)', s.active_pid,
                 coalesce(a.application_name, '?'), coalesce(host(a.client_addr), 'local')) END AS holder
-         FROM pg_replication_slots s LEFT JOIN pg_stat_activity a ON a.pid = s.active_pid
+         FROM pg_catalog.pg_replication_slots s LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid
         WHERE s.slot_name = $1`,
       [this.name],
     );

@@ -46,7 +46,7 @@ export class SlotMemory {
     if (slot === null) {
       throw new GapError(`The slot "${this.slotName}" has vanished since this process last streamed from it`, {
         app,
-        hint,
+        hint: 'changes since then are not delivered: compare your data, then restart the application, which makes a new slot.',
       });
     }
     if (slot.confirmedLsn > this.position!) {

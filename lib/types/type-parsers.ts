@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { types } from 'pg';
 
 /** Turns PostgreSQL's text form of a value into a JavaScript value, as node-postgres does for a query result. */
 export type TextParser = (text: string) => unknown;
@@ -26,14 +26,14 @@ const ASCII_OIDS = new Set([
 ]);
 
 /** What node-postgres hands out for a type that nobody registered: the text as it is. */
-const NO_PARSER = pg.types.getTypeParser(0 as never, 'text') as unknown;
+const NO_PARSER = types.getTypeParser(0 as never, 'text') as unknown;
 
 /**
  * The parser that the application's own node-postgres uses for `SELECT`, `types.setTypeParser` and the connection's
  * `types` included. Asked at the time of the Relation message, so that what the application sets at boot counts.
  */
 export function columnParser(oid: number, custom?: CustomTypes): ColumnParser {
-  const source = custom ?? (pg.types as CustomTypes);
+  const source = custom ?? (types as CustomTypes);
   const parse = source.getTypeParser(oid, 'text') as TextParser;
   return { parse, identity: (parse as unknown) === NO_PARSER, ascii: ASCII_OIDS.has(oid) };
 }

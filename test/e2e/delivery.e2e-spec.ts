@@ -144,13 +144,14 @@ describe('delivery: at least once, in order, position held by unfinished work', 
   it('holds the position and says so in its health while a handler keeps failing', async () => {
     @Injectable()
     class Broken {
+      static lsn = '';
       @OnTableChange('orders', 'insert', { retry: { minDelayMs: 1, maxDelayMs: 5, attempts: 2 } })
-      handle(): void {
+      handle(change: Change): void {
+        Broken.lsn = change.lsn;
         throw new Error('always');
       }
     }
     const app = await start({ connection: db.url, slot: db.slot(), shutdownTimeoutMs: 100 }, [Broken]);
-    const atStart = await confirmed();
     await db.query('INSERT INTO orders VALUES (1)');
     await waitFor(() => app.listener.health().status === 'down', 'health to go down');
     expect(app.listener.health()).toMatchObject({
@@ -159,7 +160,10 @@ describe('delivery: at least once, in order, position held by unfinished work', 
     });
     await db.query(`SELECT pg_logical_emit_message(false, 'noise', 'x') FROM generate_series(1, 100)`);
     await sleep(1_200);
-    expect(await confirmed()).toBe(atStart);
+    // It may have moved with other databases' log up to the change that fails, and not beyond.
+    const failing = Broken.lsn;
+    const [{ held }] = await db.query('SELECT $1::pg_lsn <= $2::pg_lsn AS held', [await confirmed(), failing]);
+    expect(held).toBe(true);
   });
 
   it('does not deliver again in one process what was handed over before the connection broke', async () => {

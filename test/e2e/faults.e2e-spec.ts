@@ -252,6 +252,44 @@ describe('faults, each told apart and told how to mend', () => {
     ]);
   });
 
+  it('takes a first table without identity in on a later start, although the log has moved on meanwhile', async () => {
+    const slot = db.slot();
+    await (await start({ connection: db.url, slot }, [recorderOf('*')])).close();
+    await db.query('INSERT INTO orders VALUES (1)');
+    await db.query('CREATE TABLE keyless (id int)');
+    await db.query('INSERT INTO orders VALUES (2)');
+    const recorder = recorderOf('*');
+    await start({ connection: db.url, slot }, [recorder]);
+    await db.query('INSERT INTO keyless VALUES (3)');
+    await waitFor(() => recorder.changes.length === 3, 'all three');
+    expect(recorder.changes.map((change) => (change as InsertChange).record['id'])).toEqual([1, 2, 3]);
+  });
+
+  it('says where a new slot begins, and warns where an earlier one must have been dropped', async () => {
+    const slot = db.slot();
+    const first = await start({ connection: db.url, slot }, [recorderOf('orders')]);
+    expect(
+      first.logs.find(/^log Created slot .*the stream begins at [0-9A-F]+\/[0-9A-F]+; what was committed before/),
+    ).toBeDefined();
+    await first.close();
+    await db.query('SELECT pg_drop_replication_slot($1)', [slot]);
+    const second = await start({ connection: db.url, slot }, [recorderOf('orders')]);
+    expect(
+      second.logs.find(/^warn Created slot .*if an earlier slot was dropped, what came since then is missed/),
+    ).toBeDefined();
+  });
+
+  it('makes and extends one publication from several processes at once', async () => {
+    const slot = db.slot();
+    const tables = Array.from({ length: 6 }, (_, index) => `racing_${index}`);
+    for (const each of tables) await db.query(`CREATE TABLE ${each} (id int PRIMARY KEY)`);
+    await Promise.all(tables.map((each) => start({ connection: db.url, slot }, [recorderOf(each)])));
+    const [{ n }] = await db.query('SELECT count(*)::int AS n FROM pg_publication_tables WHERE pubname = $1', [
+      `pg_listener_${slot}`,
+    ]);
+    expect(n).toBe(tables.length);
+  });
+
   it('extends its publication for a new handler and removes nothing', async () => {
     await db.query('CREATE TABLE items (id int PRIMARY KEY)');
     const slot = db.slot();

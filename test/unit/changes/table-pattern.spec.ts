@@ -96,6 +96,11 @@ describe('a table pattern', () => {
     },
   );
 
+  it('says of an empty one that it is empty', () => {
+    for (const pattern of ['', '!']) expect(() => new TablePattern([pattern, '*'])).toThrow('is empty');
+    expect(() => new TablePattern(['a.b.c', '*'])).toThrow('cannot be read');
+  });
+
   it('knows which tables are named outright, and so must exist', () => {
     const { namedTables } = new TablePattern(['orders', 'shop."a.b"', 'x*', 's.*', '*', '!hidden']);
     expect(namedTables.map(({ schema, table }) => [schema, table])).toEqual([

@@ -79,6 +79,39 @@ describe('observers', () => {
     expect(seen).toEqual([1]);
   });
 
+  it('see what comes behind it again, also after several stops', async () => {
+    const wait = new Deferred();
+    const bench = new DispatcherBench([
+      { run: (change: RowChange) => (idOf(change) === 2 ? wait.promise : undefined) },
+    ]);
+    const seen = watch(bench);
+    for (let round = 0; round < 3; round++) {
+      const transaction = bench.transaction(0x100n).change(1);
+      transaction.change(2).change(3).commit();
+      bench.dispatcher.abandon();
+      bench.dispatcher.begin();
+    }
+    expect(seen).toEqual([1, 2]);
+    wait.resolve();
+    bench.transaction(0x100n).change(1).change(2).change(3).commit();
+    bench.deliver(4);
+    await turns();
+    expect(seen).toEqual([1, 2, 3, 4]);
+  });
+
+  it('see the changes of another history, wherever these stand', () => {
+    const bench = new DispatcherBench([]);
+    const seen = watch(bench);
+    bench.deliver(5);
+    bench.dispatcher.forget();
+    bench.deliver(3);
+    bench.dispatcher.abandon();
+    bench.dispatcher.begin();
+    bench.dispatcher.forget();
+    bench.deliver(2);
+    expect(seen).toEqual([5, 3, 2]);
+  });
+
   it('see a summary of each transaction, when its changes have been handed to the handlers', async () => {
     const wait = new Deferred();
     const bench = new DispatcherBench([

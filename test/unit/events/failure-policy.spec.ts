@@ -27,7 +27,7 @@ describe('a failed attempt', () => {
   });
 
   it('is exhausted at the first where one attempt is all there is', () => {
-    expect(decideFailure(1, { ...POLICY, attempts: 1 }, 'block')).toMatchObject({ isExhausted: true, delayMs: 300 });
+    expect(decideFailure(1, { ...POLICY, attempts: 1 }, 'block')).toMatchObject({ isExhausted: true, delayMs: 100 });
   });
 
   it('waits less by chance, by the share that the jitter says at most', () => {

@@ -28,6 +28,11 @@ describe('a report of the server', () => {
     }
   });
 
+  it('takes an empty field for an empty field', () => {
+    const { buffer, start, end } = embedded(Buffer.from('VERROR\0C\0Mtext\0\0'));
+    expect(parseServerReport(buffer, start, end)).toMatchObject({ severity: 'ERROR', code: '', message: 'text' });
+  });
+
   it('never throws on any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {

@@ -45,9 +45,13 @@ describe('DeliveryProgress', () => {
     ['a promotion', '7000', '2'],
   ])('forgets everything on %s, and says so', (_name, systemIdentifier, timeline) => {
     progress.enter('7000', '1');
+    const { era } = progress;
     progress.settledUpTo(100n);
     progress.messageSettled(100n);
+    expect(progress.enter('7000', '1')).toBe(false);
+    expect(progress.era).toBe(era);
     expect(progress.enter(systemIdentifier, timeline)).toBe(true);
+    expect(progress.era).not.toBe(era);
     expect(progress.isSettled(1n)).toBe(false);
     expect(progress.isMessageSettled(1n)).toBe(false);
     expect(progress.enter(systemIdentifier, timeline)).toBe(false);

@@ -151,10 +151,20 @@ describe('a requested reply', () => {
     liveness.replyRequested(1n);
     port.position = 5n;
     passHearing(60, 60);
-    expect(port.sent.map(({ at, lsn }) => [at, lsn])).toEqual([
-      [500, 0n],
-      [600, 5n],
+    expect(port.sent).toEqual([
+      { at: 500, lsn: 0n, replyRequested: false },
+      { at: 600, lsn: 5n, replyRequested: false },
     ]);
+  });
+
+  it('that had to wait does not keep the next one from going out', () => {
+    passHearing(500);
+    for (let index = 0; index < 3; index++) {
+      liveness.replyRequested(1n);
+      passHearing(90, 90);
+    }
+    passHearing(200);
+    expect(port.sent.map(({ at }) => at)).toEqual([500, 600, 700]);
   });
 
   it('does not go out twice where news overtook it', () => {

@@ -146,6 +146,13 @@ describe('what cannot be published', () => {
   });
 });
 
+describe('a name', () => {
+  it('names its table and no other: neither of its schema nor of its name', () => {
+    const tables = [tableOf('shop/log'), tableOf('public/log', { kind: 'v' }), tableOf('shop/view', { kind: 'v' })];
+    expect(plan(tables, wants(['*', 'shop.log'])).full).toEqual(['shop/log']);
+  });
+});
+
 describe('a partition', () => {
   const root = tableOf('public/events', { kind: 'p' });
   const parts = ['events_2025', 'events_2026'].map((name) => tableOf(`public/${name}`, { root: root.oid }));

@@ -29,6 +29,13 @@ describe('reading while behind', () => {
     expect({ pauses, resumes }).toEqual({ pauses: 1, resumes: 1 });
   });
 
+  it('begins where a change was sent five milliseconds after its commit', () => {
+    pacer.afterRead(4_000, 4.9);
+    expect(pauses).toBe(0);
+    pacer.afterRead(4_000, 5);
+    expect(pauses).toBe(1);
+  });
+
   it('goes on pausing where a pause was worth it', () => {
     for (let index = 0; index < 10; index++) {
       pacer.afterRead(30_000, 50);

@@ -219,9 +219,15 @@ describe('messages out of place are DecodeErrors, and nothing is handed over:', 
     expect(() => connection.send(0x300n, row)).toThrow(DecodeError);
   });
 
-  it('a row that nobody wants, before any Begin', () => {
+  it.each([
+    ['Insert', row],
+    ['Update', update(1, ['1'])],
+    ['Delete', deletion(1, 'K', ['1'])],
+    ['Truncate', truncation([1])],
+  ])('a row that nobody wants, before any Begin: %s', (messageType, message) => {
     bench.sink.mask = 0;
     connection.send(0n, ORDERS);
-    expect(() => connection.send(0x100n, row)).toThrow(DecodeError);
+    expect(() => connection.send(0x100n, message)).toThrow(DecodeError);
+    expect(() => connection.send(0x100n, message)).toThrow(`Cannot decode ${messageType} message`);
   });
 });
