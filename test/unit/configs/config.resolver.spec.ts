@@ -44,7 +44,7 @@ describe('a configuration', () => {
     const handlers = {
       'Orders.onCreated': {
         tables: 'orders',
-        operations: ['insert'],
+        operations: 'insert',
         retry: { attempts: 1 },
         onExhausted: 'block',
         enabled: false,
@@ -55,7 +55,7 @@ describe('a configuration', () => {
       publications: ['a', 'b', 'a'],
       subscriptions: ['orders'],
       handlers,
-      retry: { attempts: 2, minDelayMs: 0, maxDelayMs: 1, factor: 1.5, jitter: 0 },
+      retry: { attempts: 2, minDelayMs: 0, maxDelayMs: 1, factor: 1.5, jitter: 0.5 },
       onExhausted: 'block',
       limits: { changes: 1, bytes: 1024 },
       autoStart: false,
@@ -68,8 +68,26 @@ describe('a configuration', () => {
       connection: { connectionString: URL },
       slot: { name: 'shop' },
       publications: ['a', 'b'],
-      handlers: { 'Orders.onCreated': { ...handlers['Orders.onCreated'], tables: ['orders'] } },
+      handlers: {
+        'Orders.onCreated': { ...handlers['Orders.onCreated'], tables: ['orders'], operations: ['insert'] },
+      },
     });
+  });
+
+  it('takes delays as long as a timer can be, and no longer', () => {
+    const longest = 2 ** 31 - 1;
+    const delays = (ms: number) => ({
+      retry: { minDelayMs: ms, maxDelayMs: ms },
+      startup: { timeoutMs: ms },
+      shutdownTimeoutMs: ms,
+    });
+    expect(pathsOf({ ...GOOD, ...delays(longest) })).toEqual([]);
+    expect(pathsOf({ ...GOOD, ...delays(longest + 1) }).sort()).toEqual([
+      'retry.maxDelayMs',
+      'retry.minDelayMs',
+      'shutdownTimeoutMs',
+      'startup.timeoutMs',
+    ]);
   });
 
   it('fills in what a partial group leaves out', () => {

@@ -1,11 +1,13 @@
 import { types } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { OidDatabase } from '#lib/decoder/oid-database.js';
 import { compileRowReader } from '#lib/decoder/row-reader.compiler.js';
+import { RowReader } from '#lib/decoder/row-reader.js';
 import { DecodeError } from '#lib/errors/decode.error.js';
 import { columnParser } from '#lib/types/type-parsers.js';
 import { tuple, UNCHANGED_TOAST, type Cell } from '../../support/pgoutput-encoder.js';
-import { columnOf, readerAt, rowReaderOf } from './row-samples.js';
+import { columnOf, readerAt, relationOf, rowReaderOf } from './row-samples.js';
 
 /** Names that a code generator or a plain assignment could stumble over. */
 const AWKWARD_NAMES = [
@@ -151,6 +153,17 @@ describe('generated code and interpreter', () => {
 });
 
 describe('generated code', () => {
+  it('is what reads a row, wherever it may be generated', () => {
+    class WithoutInterpreter extends RowReader {
+      override interpret(): never {
+        throw new Error('the interpreter was asked');
+      }
+    }
+    const rows = new WithoutInterpreter(relationOf([{ name: 'a' }]), new OidDatabase());
+    expect(rows.row(readerAt(['x']))).toEqual({ a: 'x' });
+    expect(() => rows.row(readerAt([UNCHANGED_TOAST]))).toThrow('the interpreter was asked');
+  });
+
   it('needs no interpreter for nulls and text, and no copy of the buffer', () => {
     fc.assert(
       fc.property(table, (columns) => {
