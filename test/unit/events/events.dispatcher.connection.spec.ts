@@ -151,6 +151,17 @@ describe('when positions mean nothing any more', () => {
     expect(seen).toEqual([[]]);
   });
 
+  it('a change that was finished before does not turn up in another transaction either', async () => {
+    const seen: unknown[][] = [];
+    const bench = new DispatcherBench([wholeTransactions(seen)]);
+    bench.transaction(0x500n).change(1);
+    bench.dispatcher.abort();
+    bench.dispatcher.forget();
+    bench.transaction(0x200n).commit();
+    await turns();
+    expect(seen).toEqual([[]]);
+  });
+
   it('draining does not wait for the Commit of a transaction that is gone', async () => {
     const bench = new DispatcherBench([]);
     bench.transaction(0x500n).change(1);

@@ -42,6 +42,30 @@ describe('draining', () => {
     expect(transaction.settled).toBe(1);
   });
 
+  it('waits for the Commit behind a message of a transaction as well', async () => {
+    const bench = new DispatcherBench([{ kind: 'message', id: 'Outbox.onMessage', run: () => undefined }]);
+    const transaction = bench.transaction(0x100n).message();
+    const draining = bench.dispatcher.drain();
+    expect(await settlesSoon(draining)).toBe(false);
+    transaction.commit();
+    await draining;
+    expect(transaction.settled).toBe(1);
+  });
+
+  it('waits for a handler in hand that failed before and is tried just now', async () => {
+    const wait = new Deferred();
+    let failures = 1;
+    const run = () => (failures-- > 0 ? Promise.reject(new Error('again')) : wait.promise);
+    const bench = new DispatcherBench([{ run }]);
+    const [transaction] = bench.deliver(1);
+    await until(() => failures < 0);
+    const draining = bench.dispatcher.drain();
+    expect(await settlesSoon(draining)).toBe(false);
+    wait.resolve();
+    await draining;
+    expect(transaction!.settled).toBe(1);
+  });
+
   it('does not count a failure: no attempt, no word in the log, and the change comes again', async () => {
     const handler = new WaitingHandler();
     const bench = new DispatcherBench([handler.spec]);

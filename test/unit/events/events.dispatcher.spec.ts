@@ -178,6 +178,13 @@ describe('settling', () => {
   });
 });
 
+describe('what is asked for', () => {
+  it('are the messages of prefixes that somebody handles', () => {
+    const bench = new DispatcherBench([{ kind: 'message', prefix: 'outbox', run: () => undefined }]);
+    expect(['outbox', 'other'].map((prefix) => bench.dispatcher.wantsMessage(prefix))).toEqual([true, false]);
+  });
+});
+
 describe('many quick handlers', () => {
   it('leave the event loop its turns', async () => {
     let turned = 0;
@@ -199,5 +206,21 @@ describe('many quick handlers', () => {
     await until(() => transactions.every(({ settled }) => settled === 1), 'all transactions');
     isDone = true;
     expect(turned).toBeGreaterThan(2);
+  });
+
+  it('run through where each read is short: the event loop has its turn between reads anyway', () => {
+    const bench = new DispatcherBench([
+      {
+        run: () => {
+          const end = performance.now() + 1;
+          while (performance.now() < end);
+        },
+      },
+    ]);
+    for (let read = 0; read < 40; read++) {
+      bench.dispatcher.turn();
+      const transactions = bench.deliver(5 * read + 1, 5 * read + 2, 5 * read + 3, 5 * read + 4, 5 * read + 5);
+      expect(transactions.map(({ settled }) => settled)).toEqual([1, 1, 1, 1, 1]);
+    }
   });
 });

@@ -56,6 +56,13 @@ describe('the context of a handler', () => {
     expect(contexts.every(({ transaction }) => transaction === TRANSACTION)).toBe(true);
   });
 
+  it('is one object for all first attempts in a transaction', () => {
+    contexts.length = 0;
+    runner.run({ id: 1 }, TRANSACTION, 1, signal);
+    runner.run({ id: 2 }, TRANSACTION, 1, signal);
+    expect(contexts[1]).toBe(contexts[0]);
+  });
+
   it('is not the one of another transaction, attempt or run', () => {
     const other = new TransactionInfo('default', 0x200n, 1, new Date(0));
     const nextRun = new AbortController();

@@ -62,6 +62,17 @@ describe('WorkQueue', () => {
     expect(queue).toMatchObject({ pendingChanges: 0, pendingBytes: 0 });
   });
 
+  it('begins anew after forgetting, also where some had been taken before', () => {
+    const queue = new WorkQueue({ changes: 3, bytes: 1_000 });
+    [changeOf(1), changeOf(2)].forEach((work) => queue.add(work));
+    queue.take();
+    queue.clear();
+    expect(queue.isEmpty).toBe(true);
+    const next = changeOf(3);
+    queue.add(next);
+    expect([queue.isEmpty, queue.take(), queue.isEmpty]).toEqual([false, next, true]);
+  });
+
   it('tells of room once, when half of both limits is free again', () => {
     const queue = new WorkQueue({ changes: 4, bytes: 100 });
     for (const bytes of [90, 1, 1, 1]) queue.received(bytes);
