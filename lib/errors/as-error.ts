@@ -5,5 +5,10 @@ import { types } from 'node:util';
  * own errors are instances of another `Error`.
  */
 export function asError(thrown: unknown): Error {
-  return types.isNativeError(thrown) ? thrown : new Error(String(thrown));
+  if (types.isNativeError(thrown)) return thrown;
+  try {
+    return new Error(String(thrown));
+  } catch {
+    return new Error('something that cannot be told as text was thrown');
+  }
 }

@@ -16,7 +16,7 @@ import { describeWork, WorkQueue, type Work } from './work-queue.js';
 
 /** How long handlers may keep the event loop before timers and sockets get a turn. */
 const SLICE_MS = 20;
-const CHECK_SLICE_EVERY = 64;
+const MOST_CALLS_UNCHECKED = 64;
 
 export interface DispatcherOptions {
   readonly app: string;
@@ -67,6 +67,9 @@ export class EventsDispatcher implements TransactionSink {
   private handedMessage = 0n;
   private openTransaction: TransactionInfo | null = null;
   private calls = 0;
+  private checkAt = 1;
+  private checkedAt = 0;
+  private checkedCalls = 0;
   private sliceStart = 0;
   private timer: NodeJS.Timeout | undefined;
   private turnTimer: NodeJS.Immediate | undefined;
@@ -112,15 +115,15 @@ export class EventsDispatcher implements TransactionSink {
   }
 
   change(change: RowChange, route: Route, bytes: number): void {
-    this.accept({ kind: 'change', change, route, bytes }, bytes);
+    this.accept({ kind: 'change', change, route, bytes });
   }
 
   message(message: LogicalMessageEvent, bytes: number, unit: DeliveryUnit | null): void {
-    this.accept({ kind: 'message', message, bytes, unit }, bytes);
+    this.accept({ kind: 'message', message, bytes, unit });
   }
 
   commit(transaction: CommittedTransaction, unit: DeliveryUnit): void {
-    this.accept({ kind: 'commit', transaction, unit }, -1);
+    this.accept({ kind: 'commit', transaction, unit });
   }
 
   turn(): void {
@@ -169,9 +172,9 @@ export class EventsDispatcher implements TransactionSink {
     this.drained = undefined;
   }
 
-  private accept(work: Work, bytes: number): void {
+  private accept(work: Work): void {
     if (this.state === 'stopped') return;
-    if (bytes >= 0) this.queue.received(bytes);
+    if (work.kind !== 'commit') this.queue.received(work.bytes);
     if (this.isBusy || !this.queue.isEmpty) this.queue.add(work);
     else this.handle(work);
   }
@@ -285,19 +288,20 @@ export class EventsDispatcher implements TransactionSink {
 
   private finish(work: Work): void {
     this.work = null;
+    const hasRoom = work.kind === 'commit' ? this.queue.hasRoomAgain() : this.queue.finished(work.bytes);
+    if (hasRoom) this.onRoom();
     if (work.kind === 'commit') {
       this.openTransaction = null;
       this.collector.clear();
       work.unit.settle();
     } else {
-      if (this.queue.finished(work.bytes)) this.onRoom();
       if (work.kind === 'change') this.changesHandled++;
       if (work.kind === 'message' && work.unit !== null) work.unit.settle();
       else if (work !== this.foreign) this.remember(work);
     }
     this.foreign = null;
     if (this.state === 'draining' && this.openTransaction === null) return this.abandon();
-    if (++this.calls % CHECK_SLICE_EVERY === 0) this.giveTurn();
+    if (++this.calls >= this.checkAt) this.giveTurn();
   }
 
   /** What is finished of the open transaction. */
@@ -318,6 +322,11 @@ export class EventsDispatcher implements TransactionSink {
   /** Handlers that are quick each can be long together: timers keep the connection alive and must run. */
   private giveTurn(): void {
     const now = performance.now();
+    // The slower the handlers, the more often the clock is asked: at a quarter of a slice, if they go on like this.
+    const perCall = (now - this.checkedAt) / Math.max(1, this.calls - this.checkedCalls);
+    this.checkAt = this.calls + Math.max(1, Math.min(MOST_CALLS_UNCHECKED, Math.floor(SLICE_MS / 4 / perCall)));
+    this.checkedAt = now;
+    this.checkedCalls = this.calls;
     if (this.sliceStart === 0) this.sliceStart = now;
     if (now - this.sliceStart < SLICE_MS) return;
     this.isBusy = true;

@@ -19,6 +19,8 @@ export type Work =
 export class WorkQueue {
   pendingChanges = 0;
   pendingBytes = 0;
+  /** Commits weigh nothing, but behind a handler that blocks any number of them may come. */
+  private queuedCommits = 0;
   private items: (Work | undefined)[] = [];
   private head = 0;
   private wasFull = false;
@@ -30,16 +32,21 @@ export class WorkQueue {
   }
 
   get isFull(): boolean {
-    return this.pendingChanges >= this.limits.changes || this.pendingBytes >= this.limits.bytes;
+    const { changes, bytes } = this.limits;
+    return this.pendingChanges >= changes || this.pendingBytes >= bytes || this.queuedCommits >= changes;
   }
 
   add(work: Work): void {
     this.items.push(work);
+    if (work.kind !== 'commit') return;
+    this.queuedCommits++;
+    if (this.isFull) this.wasFull = true;
   }
 
   take(): Work {
     const work = this.items[this.head]!;
     this.items[this.head++] = undefined;
+    if (work.kind === 'commit') this.queuedCommits--;
     if (this.head === this.items.length) {
       this.items.length = 0;
       this.head = 0;
@@ -61,9 +68,15 @@ export class WorkQueue {
   finished(bytes: number): boolean {
     this.pendingChanges--;
     this.pendingBytes -= bytes;
+    return this.hasRoomAgain();
+  }
+
+  /** Once, when half of every limit is free after one of them was reached. */
+  hasRoomAgain(): boolean {
     if (!this.wasFull) return false;
-    const { changes, bytes: most } = this.limits;
-    if (this.pendingChanges * 2 > changes || this.pendingBytes * 2 > most) return false;
+    const { changes, bytes } = this.limits;
+    const most = Math.max(this.pendingChanges, this.queuedCommits);
+    if (most * 2 > changes || this.pendingBytes * 2 > bytes) return false;
     this.wasFull = false;
     return true;
   }
@@ -78,6 +91,7 @@ export class WorkQueue {
     }
     this.items.length = 0;
     this.head = 0;
+    this.queuedCommits = 0;
     this.wasFull = this.isFull;
   }
 }

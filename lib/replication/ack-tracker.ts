@@ -31,6 +31,7 @@ export class AckTracker {
   private head = 0;
   private position: Lsn = INVALID_LSN;
   private settledLsn: Lsn = INVALID_LSN;
+  private unfinished = 0;
 
   /** What may be confirmed now; 0 before anything may. */
   get confirmable(): Lsn {
@@ -44,30 +45,52 @@ export class AckTracker {
 
   /** Units that are open or not settled. */
   get unsettled(): number {
-    return this.queue.length - this.head;
+    return this.unfinished;
   }
 
   open(): AckUnit {
     const unit: AckUnit = { endLsn: null, settled: false, keepalive: INVALID_LSN };
     this.queue.push(unit);
+    this.unfinished++;
     return unit;
   }
 
   close(unit: AckUnit, endLsn: Lsn): void {
     unit.endLsn = endLsn;
-    if (unit.settled) this.advance();
+    if (unit.settled) this.finish();
   }
 
   settle(unit: AckUnit): void {
     if (unit.settled) return;
     unit.settled = true;
-    this.advance();
+    if (unit.endLsn !== null) this.finish();
   }
 
   keepalive(walEnd: Lsn): void {
     const last = this.queue.length > this.head ? this.queue[this.queue.length - 1]! : null;
     if (last === null) this.moveTo(walEnd);
     else if (last.endLsn !== null && walEnd > last.keepalive) last.keepalive = walEnd;
+  }
+
+  private finish(): void {
+    this.unfinished--;
+    this.advance();
+    this.fold();
+  }
+
+  /**
+   * Settled units at the tail become one: behind a handler that blocks, any number of transactions that nobody handles
+   * may come, and must not fill the memory.
+   */
+  private fold(): void {
+    while (this.queue.length - this.head >= 2) {
+      const last = this.queue[this.queue.length - 1]!;
+      const before = this.queue[this.queue.length - 2]!;
+      if (!last.settled || last.endLsn === null || !before.settled || before.endLsn === null) return;
+      if (last.endLsn > before.endLsn) before.endLsn = last.endLsn;
+      if (last.keepalive > before.keepalive) before.keepalive = last.keepalive;
+      this.queue.pop();
+    }
   }
 
   private advance(): void {

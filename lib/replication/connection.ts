@@ -10,6 +10,10 @@ import {
 import { PgListenerError } from '../errors/pg-listener.error.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** A path that has gone dark must not hold a query for ever. */
+const QUERY_TIMEOUT_MS = 15_000;
+/** Making a slot waits for transactions, one after the other, each up to its lock_timeout. */
+const SLOT_TIMEOUT_MS = 60_000;
 
 /** Which application a connection belongs to, for error texts: never a secret. */
 export interface ConnectionTarget {
@@ -19,12 +23,18 @@ export interface ConnectionTarget {
 
 /** A client for SQL, told apart on the server by its application_name. @throws PgListenerError */
 export async function connectPlain(target: ConnectionTarget, signal?: AbortSignal): Promise<Client> {
-  return connect(target, {}, signal);
+  const client = await connect(target, {}, signal);
+  // Nobody's function in another schema may stand in for a built-in one.
+  await client.query('SET search_path = pg_catalog').catch((error: unknown) => {
+    socketOf(client).destroy();
+    throw translateServerError(error, target);
+  });
+  return client;
 }
 
 /** A client that speaks the replication protocol (manual, section 54.4): simple queries and replication commands. */
 export async function connectReplication(target: ConnectionTarget, signal?: AbortSignal): Promise<Client> {
-  return connect(target, { replication: 'database' }, signal);
+  return connect(target, { replication: 'database', query_timeout: SLOT_TIMEOUT_MS }, signal);
 }
 
 /** The socket below a client: TCP, TLS or Unix. */
@@ -42,7 +52,7 @@ export async function closeClient(client: Client | undefined): Promise<void> {
 
 async function connect(
   target: ConnectionTarget,
-  extra: { replication?: string },
+  extra: Pick<ClientConfig, 'query_timeout'> & { replication?: string },
   signal: AbortSignal | undefined,
 ): Promise<Client> {
   const client = makeClient(target, extra);
@@ -61,11 +71,15 @@ async function connect(
 }
 
 /** Opens nothing yet. @throws ServerSetupError where node-postgres cannot make sense of the configuration */
-function makeClient({ app, connection }: ConnectionTarget, extra: { replication?: string } = {}): Client {
+function makeClient(
+  { app, connection }: ConnectionTarget,
+  extra: Pick<ClientConfig, 'query_timeout'> & { replication?: string } = {},
+): Client {
   try {
     const client = new Client({
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       keepAlive: true,
+      query_timeout: QUERY_TIMEOUT_MS,
       application_name: `nestjs-pg-listener:${app}`,
       ...connection,
       ...extra,

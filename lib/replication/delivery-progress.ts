@@ -16,12 +16,14 @@ export class DeliveryProgress {
   }
 
   /**
-   * Tells whose positions come next. @returns true where the ones known so far are of another history (a different
-   * cluster, or a promotion), and so were forgotten
+   * Tells whose positions come next, and where the server's log ends. @returns true where the ones known so far are of another history (a different
+   * cluster, a promotion, a server that was put back), and so were forgotten
    */
-  enter(systemIdentifier: string, timeline: string): boolean {
+  enter(systemIdentifier: string, timeline: string, walEnd: Lsn): boolean {
     const history = `${systemIdentifier}/${timeline}`;
-    const isOther = this.history !== '' && this.history !== history;
+    // A server whose log ends before what we have settled was put back to an earlier state: the log is written anew.
+    const isRewound = walEnd < this.settledEnd || walEnd < this.lastMessage;
+    const isOther = isRewound || (this.history !== '' && this.history !== history);
     if (isOther) {
       this.eraNumber++;
       this.settledEnd = INVALID_LSN;

@@ -151,6 +151,7 @@ export class PublicationManager {
   }
 }
 
+/** ONLY: else the children of an inheritance parent would come along, with or without an identity of their own. */
 function qualifiedName(table: TableRow): string {
-  return `${escapeIdentifier(table.schema)}.${escapeIdentifier(table.table)}`;
+  return `ONLY ${escapeIdentifier(table.schema)}.${escapeIdentifier(table.table)}`;
 }

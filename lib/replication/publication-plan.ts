@@ -38,16 +38,22 @@ export interface PublicationPlan {
 const KINDS: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialised view', f: 'a foreign table' };
 const NEEDS_IDENTITY = OperationBit.update | OperationBit.delete;
 
+/** What the server asks for: a primary key that is not deferrable, a valid index, or the full row. */
+const HAS_IDENTITY = (of: string): string => `CASE ${of}.relreplident WHEN 'f' THEN true
+  WHEN 'd' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = ${of}.oid AND i.indisprimary AND i.indimmediate)
+  WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = ${of}.oid AND i.indisreplident AND i.indisvalid)
+  ELSE false END`;
+
 /** Every table-like object that a user could name, but for the system's and our own. */
 export async function readTables(client: Client): Promise<PublishedTables> {
   const { rows } = await client.query<TableRow>(
     `SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS "table", c.relkind AS kind,
             c.relpersistence = 'p' AS "isPermanent",
             CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::text END AS root,
-            CASE c.relreplident WHEN 'f' THEN true
-              WHEN 'd' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
-              WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisreplident)
-              ELSE false END AS "hasIdentity"
+            NOT EXISTS (
+              SELECT FROM pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid
+               WHERE t.isleaf AND l.relkind = 'r' AND NOT ${HAS_IDENTITY('l')}
+            ) AND (c.relkind = 'p' OR ${HAS_IDENTITY('c')}) AS "hasIdentity"
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
         AND n.nspname NOT IN ('pg_catalog', 'information_schema', '${OWN_SCHEMA}') AND n.nspname NOT LIKE 'pg\\_t%'

@@ -4,7 +4,7 @@ import { OidDatabase } from '../decoder/oid-database.js';
 import { ConnectionError, GapError, SlotInUseError } from '../errors/replication.error.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { TransactionSink } from '../interfaces/transaction-sink.interface.js';
-import { formatLsn, type Lsn } from '../protocol/lsn.js';
+import { formatLsn, parseLsn, type Lsn } from '../protocol/lsn.js';
 import type { ServerReport } from '../protocol/server-report.js';
 import type { CustomTypes } from '../decoder/relation-cache.js';
 import {
@@ -25,6 +25,13 @@ import type { SlotMemory } from './slot-memory.js';
 
 /** How long a server that shuts down waits for handlers to finish what they have in hand. */
 const SHUTDOWN_GRACE_MS = 2_000;
+
+/** Answer of IDENTIFY_SYSTEM (manual, section 54.4). */
+interface SystemRow {
+  readonly systemid: string;
+  readonly timeline: number;
+  readonly xlogpos: string;
+}
 
 /** Everything that outlives a single connection. */
 export interface SessionContext {
@@ -121,13 +128,15 @@ export class ReplicationSession implements ReplicationListener {
     // After the publications: what a standby hears of new tables is published before it takes over.
     if (found !== null && found.holder !== null) throw slots.inUse(found.holder);
     this.replication = await connectReplication(target, this.giveUp.signal);
-    const { rows } = await this.replication.query<{ systemid: string; timeline: number }>('IDENTIFY_SYSTEM');
-    const { systemid, timeline } = rows[0]!;
-    memory.compare(systemid, String(timeline), found, target.app);
-    if (progress.enter(systemid, String(timeline))) sink.forget();
+    // A role or database may mute warnings; one of them tells of a publication that is missing.
+    await this.replication.query(`SET client_min_messages = 'warning'`);
+    const { rows } = await this.replication.query<SystemRow>('IDENTIFY_SYSTEM');
+    const { systemid, timeline, xlogpos } = rows[0]!;
+    const warning = memory.compare(systemid, found, target.app);
+    if (warning !== null) this.context.logger.warn(warning);
+    if (progress.enter(systemid, String(timeline), parseLsn(xlogpos))) sink.forget();
     const slot = found ?? (await slots.create(this.replication, this.plain, facts.version));
     if (found === null) this.tellOfNewSlot(slot.confirmedLsn, isNew);
-    memory.enter(systemid, String(timeline), slot);
     this.publisher = new ReplicationPublisher(sink, {
       app: target.app,
       oids: new OidDatabase(facts.domains),
@@ -140,6 +149,8 @@ export class ReplicationSession implements ReplicationListener {
     this.server = new ReplicationServer(socketOf(this.replication), this, facts);
     sink.onRoom = () => this.server?.resume();
     await this.server.start(this.startCommand()).catch((error: unknown) => this.explainStart(error));
+    // Not before: a process that loses the race for the slot has not streamed from it.
+    memory.enter(systemid, slot);
     this.watchForShutdown(this.plain);
   }
 

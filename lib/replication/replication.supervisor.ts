@@ -1,11 +1,12 @@
 import { asError } from '../errors/as-error.js';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
 import { PgListenerError } from '../errors/pg-listener.error.js';
 import { SlotInUseError } from '../errors/replication.error.js';
 import type { PgListenerState } from '../interfaces/status.interface.js';
 import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
 import { backoffDelay, RECONNECT_BACKOFF } from './backoff.js';
-import { closeClient, connectPlain } from './connection.js';
+import { closeClient, connectPlain, socketOf } from './connection.js';
 import { ReplicationSession, type SessionContext } from './replication.session.js';
 
 /** A stream that held for this long was a good one: the next failure starts the backoff anew. */
@@ -95,14 +96,14 @@ export class ReplicationSupervisor {
     while (!signal.aborted) {
       const error = await this.stream(signal);
       if (signal.aborted) return;
-      const reason = this.haltReason ?? error;
-      if (reason instanceof SlotInUseError) await this.standBy(signal);
-      else if (this.haltReason !== undefined || (reason instanceof PgListenerError && reason.fatal)) {
-        // One of ours says what to do; where it was thrown helps nobody.
-        const stack = reason instanceof PgListenerError ? undefined : reason.stack;
-        this.context.logger.error(`Halted: ${reason.message}`, stack);
-        return this.onState('halted', { error: reason });
-      } else await this.backOff(reason, signal);
+      if (error instanceof SlotInUseError) await this.standBy(signal);
+      else if (!isFatal(error)) await this.backOff(error, signal);
+      const reason = this.haltReason ?? (isFatal(error) ? error : undefined);
+      if (reason === undefined || signal.aborted) continue;
+      // One of ours says what to do; where it was thrown helps nobody.
+      const stack = reason instanceof PgListenerError ? undefined : reason.stack;
+      this.context.logger.error(`Halted: ${reason.message}`, stack);
+      return this.onState('halted', { error: reason });
     }
   }
 
@@ -132,6 +133,7 @@ export class ReplicationSupervisor {
   }
 
   private async backOff(error: Error, signal: AbortSignal): Promise<void> {
+    if (this.haltReason !== undefined) return;
     const retryInMs = backoffDelay(++this.failures, RECONNECT_BACKOFF);
     this.context.logger.warn(`${error.message}\n  Next try in ${retryInMs} ms`);
     this.onState('backing-off', { error, retryInMs });
@@ -141,11 +143,14 @@ export class ReplicationSupervisor {
   /** Watches the slot on a plain connection until nobody holds it. */
   private async standBy(signal: AbortSignal): Promise<void> {
     const { target, slots, logger } = this.context;
-    let client: Awaited<ReturnType<typeof connectPlain>> | undefined;
+    let client: Client | undefined;
+    // A query on a path that has gone dark must not hold `stop()` up.
+    const giveUp = (): void => void (client && socketOf(client).destroy());
+    signal.addEventListener('abort', giveUp);
     try {
       client = await connectPlain(target, signal);
       let known: string | undefined;
-      while (!signal.aborted) {
+      while (!signal.aborted && this.haltReason === undefined) {
         const holder = await slots.holder(client);
         if (holder === null) return;
         if (holder !== known) {
@@ -158,7 +163,12 @@ export class ReplicationSupervisor {
     } catch (error) {
       if (!signal.aborted) await this.backOff(asError(error), signal);
     } finally {
+      signal.removeEventListener('abort', giveUp);
       await closeClient(client);
     }
   }
+}
+
+function isFatal(error: Error): boolean {
+  return error instanceof PgListenerError && error.fatal;
 }

@@ -178,22 +178,51 @@ describe('faults, each told apart and told how to mend', () => {
     expect(await db.query(position)).toEqual([{ held: true }]);
   });
 
-  it('reports a gap when its slot is re-created behind its back', async () => {
-    const app = await start({ connection: db.url, slot: db.slot() }, [recorderOf('orders')]);
-    await db.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1', [
-      db.slot(),
-    ]);
+  /** Ends the stream and drops its slot before it can come back. */
+  async function dropSlotUnderIt(): Promise<void> {
     for (;;) {
-      const dropped = await db.query('SELECT pg_drop_replication_slot($1)', [db.slot()]).catch(() => null);
-      if (dropped !== null) break;
       await db.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1', [
         db.slot(),
       ]);
+      const dropped = await db.query('SELECT pg_drop_replication_slot($1)', [db.slot()]).catch(() => null);
+      if (dropped !== null) return;
     }
+  }
+
+  it('reports a gap when its slot has vanished, and does not make another one in silence', async () => {
+    const app = await start({ connection: db.url, slot: db.slot() }, [recorderOf('orders')]);
+    await dropSlotUnderIt();
+    expect(await halted(app)).toBeInstanceOf(GapError);
+    expect(await db.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [db.slot()])).toHaveLength(0);
+  });
+
+  it('warns when its slot stands further than it left it: re-created, advanced, or moved by a sibling', async () => {
+    const app = await start({ connection: db.url, slot: db.slot() }, [recorderOf('orders')]);
+    const position = app.listener.stats().confirmedLsn;
     await db.query('INSERT INTO orders VALUES (7)');
-    await db.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [db.slot()]);
-    const error = await halted(app);
-    expect(error).toBeInstanceOf(GapError);
+    await waitFor(() => app.listener.stats().confirmedLsn !== position, 'the position to move');
+    await app.listener.stop();
+    await db.query('INSERT INTO orders VALUES (8)');
+    await db.query('SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())', [db.slot()]);
+    await app.listener.start();
+    expect(
+      app.logs.find(/^warn .*beyond .*unless another process of this service has streamed meanwhile/),
+    ).toBeDefined();
+  });
+
+  it('takes over from a sibling that took over from it, again and again', async () => {
+    const [first, second] = [recorderOf('orders'), recorderOf('orders')];
+    const one = await start({ connection: db.url, slot: db.slot() }, [first]);
+    const two = await start({ connection: db.url, slot: db.slot() }, [second]);
+    for (let round = 1; round <= 3; round++) {
+      const [holder, other] = round % 2 === 1 ? [one, two] : [two, one];
+      await holder.listener.stop();
+      await waitFor(() => other.listener.status.state === 'streaming', 'the take-over');
+      await db.query('INSERT INTO orders VALUES ($1)', [round]);
+      await waitFor(() => first.changes.length + second.changes.length === round, `change ${round}`);
+      await holder.listener.start();
+      expect(holder.listener.status.state).toBe('standby');
+    }
   });
 
   it('refuses a slot of another plugin, of another database, and a two-phase one', async () => {
@@ -345,11 +374,36 @@ describe('faults, each told apart and told how to mend', () => {
     expect(right.message).toContain('ALTER ROLE "plain_role" REPLICATION');
     const owner = await bootError({ connection: plain.toString(), slot: 'a' }, [recorderOf('orders')]);
     expect(owner).toBeInstanceOf(PublicationError);
-    expect(owner.message).toContain('CREATE PUBLICATION "pg_listener_a" FOR TABLE "public"."orders"');
+    expect(owner.message).toContain('CREATE PUBLICATION "pg_listener_a" FOR TABLE ONLY "public"."orders"');
     await db.query('DROP OWNED BY plain_role; DROP ROLE plain_role');
     const tls = await bootError({ connection: { connectionString: db.url, ssl: true }, slot: 'a' });
     expect(tls).toBeInstanceOf(AuthenticationError);
     expect(tls.message).toContain('does not speak TLS');
+  });
+
+  it('sees a missing publication also where the role mutes warnings', async () => {
+    await db.query('CREATE PUBLICATION muted FOR TABLE orders');
+    await db.query(`ALTER DATABASE ${db.name} SET client_min_messages = 'error'`);
+    const app = await start({ connection: db.url, slot: db.slot(), publications: ['muted'] }, [recorderOf('orders')]);
+    await db.query('DROP PUBLICATION muted');
+    await db.query('INSERT INTO orders VALUES (1)');
+    expect(await halted(app)).toBeInstanceOf(GapError);
+  });
+
+  it('lets the user update tables whose identity only looks usable: deferrable keys, children, partitions', async () => {
+    await db.query(`
+      CREATE TABLE deferrable_key (id int PRIMARY KEY DEFERRABLE, note text);
+      CREATE TABLE parent_of_child (id int PRIMARY KEY, note text);
+      CREATE TABLE keyless_child () INHERITS (parent_of_child);
+      CREATE TABLE parted (id int, note text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+      CREATE TABLE part_without PARTITION OF parted FOR VALUES FROM (0) TO (10);
+      ALTER TABLE part_without REPLICA IDENTITY NOTHING;
+      INSERT INTO deferrable_key VALUES (1); INSERT INTO keyless_child VALUES (1); INSERT INTO parted VALUES (1);
+    `);
+    await start({ connection: db.url, slot: db.slot() }, [recorderOf('*')]);
+    for (const table of ['deferrable_key', 'parent_of_child', 'keyless_child', 'parted']) {
+      await expect(db.query(`UPDATE ${table} SET note = 'x'`)).resolves.toEqual([]);
+    }
   });
 
   it('refuses to become a synchronous standby', async () => {

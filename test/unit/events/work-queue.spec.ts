@@ -62,6 +62,16 @@ describe('WorkQueue', () => {
     expect(queue).toMatchObject({ pendingChanges: 0, pendingBytes: 0 });
   });
 
+  it('is full with commits too: any number of them may come behind a handler that blocks', () => {
+    const queue = new WorkQueue({ changes: 4, bytes: 1_000 });
+    for (let count = 0; count < 4; count++) queue.add(COMMIT);
+    expect(queue).toMatchObject({ isFull: true, pendingChanges: 0 });
+    queue.take();
+    expect([queue.isFull, queue.hasRoomAgain()]).toEqual([false, false]);
+    queue.take();
+    expect([queue.hasRoomAgain(), queue.hasRoomAgain()]).toEqual([true, false]);
+  });
+
   it('begins anew after forgetting, also where some had been taken before', () => {
     const queue = new WorkQueue({ changes: 3, bytes: 1_000 });
     [changeOf(1), changeOf(2)].forEach((work) => queue.add(work));

@@ -22,7 +22,7 @@ class Model {
     for (const each of this.stream) {
       const isUnit = typeof each !== 'bigint';
       if (isUnit && !(each.settled && each.end !== null)) isOpen = false;
-      if (isUnit && !isOpen) unsettled++;
+      if (isUnit && !(each.settled && each.end !== null)) unsettled++;
       if (!isOpen) continue;
       const end = isUnit ? each.end! : each;
       if (end > confirmable) confirmable = end;

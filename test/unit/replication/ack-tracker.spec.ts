@@ -35,7 +35,7 @@ describe('AckTracker', () => {
     const [first, second, third] = [closedUnit(tracker, 10n), closedUnit(tracker, 20n), closedUnit(tracker, 30n)];
     tracker.settle(third);
     tracker.settle(second);
-    expect(tracker).toMatchObject({ confirmable: 0n, unsettled: 3 });
+    expect(tracker).toMatchObject({ confirmable: 0n, unsettled: 1 });
     tracker.settle(first);
     expect(tracker).toMatchObject({ confirmable: 30n, settledEnd: 30n, unsettled: 0 });
   });
@@ -96,11 +96,20 @@ describe('AckTracker', () => {
     const units = Array.from({ length: 5_000 }, (_, index) => closedUnit(tracker, BigInt(index + 1)));
     const held = units.splice(3_000, 1)[0]!;
     units.forEach((unit) => tracker.settle(unit));
-    expect(tracker).toMatchObject({ confirmable: 3_000n, unsettled: 2_000 });
+    expect(tracker).toMatchObject({ confirmable: 3_000n, unsettled: 1 });
     const late = closedUnit(tracker, 6_000n);
     tracker.settle(held);
     expect(tracker).toMatchObject({ confirmable: 5_000n, unsettled: 1 });
     tracker.settle(late);
     expect(tracker).toMatchObject({ confirmable: 6_000n, unsettled: 0 });
+  });
+
+  it('needs no memory for settled units behind one that is not', () => {
+    const tracker = new AckTracker();
+    const held = closedUnit(tracker, 1n);
+    for (let end = 2n; end <= 50_000n; end++) tracker.settle(closedUnit(tracker, end));
+    expect((tracker as unknown as { queue: unknown[] }).queue).toHaveLength(2);
+    tracker.settle(held);
+    expect(tracker).toMatchObject({ confirmable: 50_000n, settledEnd: 50_000n, unsettled: 0 });
   });
 });
