@@ -5,8 +5,8 @@ import { types } from 'node:util';
  * own errors are instances of another `Error`.
  */
 export function asError(thrown: unknown): Error {
-  if (types.isNativeError(thrown)) return thrown;
   try {
+    if (types.isNativeError(thrown) && typeof thrown.message === 'string') return thrown;
     return new Error(String(thrown));
   } catch {
     return new Error('something that cannot be told as text was thrown');

@@ -42,9 +42,9 @@ export class HandlerRunner {
     const { callback, instance } = this.definition;
     const result = callback.call(instance, payload, this.context(transaction, attempt, signal));
     if (result === undefined || result === null || typeof result !== 'object') return undefined;
-    if (result instanceof Promise) return result;
-    // Other thenables, such as query builders, may settle twice or at once; a promise of them does not.
-    if (typeof (result as PromiseLike<unknown>).then === 'function') return Promise.resolve(result);
+    if (Object.getPrototypeOf(result) === Promise.prototype) return result as Promise<unknown>;
+    // Other thenables, such as query builders and promises of a class of their own, may settle twice or at once; a promise of them does not.
+    if (typeof (result as PromiseLike<unknown>).then === 'function') return new Promise((settle) => settle(result));
     if (isObservable(result)) return lastValueFrom(result, { defaultValue: undefined });
     return undefined;
   }

@@ -12,8 +12,6 @@ import { PgListenerError } from '../errors/pg-listener.error.js';
 const CONNECT_TIMEOUT_MS = 10_000;
 /** A path that has gone dark must not hold a query for ever. */
 const QUERY_TIMEOUT_MS = 15_000;
-/** Making a slot waits for transactions, one after the other, each up to its lock_timeout. */
-const SLOT_TIMEOUT_MS = 60_000;
 
 /** Which application a connection belongs to, for error texts: never a secret. */
 export interface ConnectionTarget {
@@ -34,7 +32,7 @@ export async function connectPlain(target: ConnectionTarget, signal?: AbortSigna
 
 /** A client that speaks the replication protocol (manual, section 54.4): simple queries and replication commands. */
 export async function connectReplication(target: ConnectionTarget, signal?: AbortSignal): Promise<Client> {
-  return connect(target, { replication: 'database', query_timeout: SLOT_TIMEOUT_MS }, signal);
+  return connect(target, { replication: 'database' }, signal);
 }
 
 /** The socket below a client: TCP, TLS or Unix. */
@@ -52,7 +50,7 @@ export async function closeClient(client: Client | undefined): Promise<void> {
 
 async function connect(
   target: ConnectionTarget,
-  extra: Pick<ClientConfig, 'query_timeout'> & { replication?: string },
+  extra: { replication?: string },
   signal: AbortSignal | undefined,
 ): Promise<Client> {
   const client = makeClient(target, extra);
@@ -71,10 +69,7 @@ async function connect(
 }
 
 /** Opens nothing yet. @throws ServerSetupError where node-postgres cannot make sense of the configuration */
-function makeClient(
-  { app, connection }: ConnectionTarget,
-  extra: Pick<ClientConfig, 'query_timeout'> & { replication?: string } = {},
-): Client {
+function makeClient({ app, connection }: ConnectionTarget, extra: { replication?: string } = {}): Client {
   try {
     const client = new Client({
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,

@@ -38,10 +38,14 @@ export interface PublicationPlan {
 const KINDS: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialised view', f: 'a foreign table' };
 const NEEDS_IDENTITY = OperationBit.update | OperationBit.delete;
 
+/** Generated columns are not published, so a key that has one tells no row apart (42P10 at the user's UPDATE, from 18 on). */
+const PLAIN_KEY = `NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+  WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) AND a.attgenerated <> '')`;
+
 /** What the server asks for: a primary key that is not deferrable, a valid index, or the full row. */
 const HAS_IDENTITY = (of: string): string => `CASE ${of}.relreplident WHEN 'f' THEN true
-  WHEN 'd' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = ${of}.oid AND i.indisprimary AND i.indimmediate)
-  WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = ${of}.oid AND i.indisreplident AND i.indisvalid)
+  WHEN 'd' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = ${of}.oid AND i.indisprimary AND i.indimmediate AND ${PLAIN_KEY})
+  WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = ${of}.oid AND i.indisreplident AND i.indisvalid AND ${PLAIN_KEY})
   ELSE false END`;
 
 /** Every table-like object that a user could name, but for the system's and our own. */

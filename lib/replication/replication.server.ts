@@ -25,6 +25,9 @@ import { FrameParser } from './frame-parser.js';
 import { Liveness, type LivenessOptions } from './liveness.js';
 import { ReadPacer } from './read-pacer.js';
 
+/** The server answers at once, or the path to it has gone dark. */
+const START_TIMEOUT_MS = 30_000;
+
 /** Takes what comes over the stream, in its order. What it throws ends the stream. */
 export interface ReplicationListener {
   /** A pgoutput message in `buffer[start, end)`; `high` and `low` are its own LSN. Valid during the call. */
@@ -103,6 +106,9 @@ export class ReplicationServer {
   start(command: string): Promise<void> {
     return new Promise((resolve, reject) => {
       this.started = { resolve, reject };
+      this.impatience = setTimeout(() => {
+        this.fail(new ConnectionError(`No answer to START_REPLICATION within ${START_TIMEOUT_MS} ms`));
+      }, START_TIMEOUT_MS);
       this.write(query(command));
       this.socket.resume();
     });
@@ -180,6 +186,7 @@ export class ReplicationServer {
     switch (type) {
       case BackendMessage.CopyBothResponse:
         this.state = 'streaming';
+        clearTimeout(this.impatience);
         this.started?.resolve();
         this.liveness.start();
         return true;

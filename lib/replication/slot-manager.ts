@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { escapeIdentifier, type Client } from 'pg';
+import { escapeIdentifier, type Client, type QueryConfig } from 'pg';
 import { GapError, ServerBusyError, ServerSetupError, SlotError, SlotInUseError } from '../errors/replication.error.js';
 import { parseLsn, type Lsn } from '../protocol/lsn.js';
 import { translateServerError, type ConnectionTarget } from './connection.js';
 
 /** A transaction that was open before us must end before a slot can be made; longer than this we do not wait. */
 const LOCK_TIMEOUT_MS = 5_000;
+/** It may wait for several of them, one after the other. */
+const CREATE_TIMEOUT_MS = 60_000;
 
 export interface SlotState {
   readonly confirmedLsn: Lsn;
@@ -83,9 +85,10 @@ export class SlotManager {
     const options = version >= 150_000 ? "(SNAPSHOT 'nothing')" : 'NOEXPORT_SNAPSHOT';
     try {
       await replication.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}`);
-      const { rows } = await replication.query<{ consistent_point: string }>(
-        `CREATE_REPLICATION_SLOT ${escapeIdentifier(this.name)}${kind} LOGICAL pgoutput ${options}`,
-      );
+      const { rows } = await replication.query<{ consistent_point: string }>({
+        text: `CREATE_REPLICATION_SLOT ${escapeIdentifier(this.name)}${kind} LOGICAL pgoutput ${options}`,
+        query_timeout: CREATE_TIMEOUT_MS,
+      } as QueryConfig);
       return { confirmedLsn: parseLsn(rows[0]!.consistent_point) };
     } catch (error) {
       throw await this.explainCreation(error, plain);

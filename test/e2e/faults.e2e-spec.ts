@@ -390,7 +390,7 @@ describe('faults, each told apart and told how to mend', () => {
     expect(await halted(app)).toBeInstanceOf(GapError);
   });
 
-  it('lets the user update tables whose identity only looks usable: deferrable keys, children, partitions', async () => {
+  it('lets the user update tables whose identity only looks usable: deferrable and generated keys, children, partitions', async () => {
     await db.query(`
       CREATE TABLE deferrable_key (id int PRIMARY KEY DEFERRABLE, note text);
       CREATE TABLE parent_of_child (id int PRIMARY KEY, note text);
@@ -398,10 +398,11 @@ describe('faults, each told apart and told how to mend', () => {
       CREATE TABLE parted (id int, note text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
       CREATE TABLE part_without PARTITION OF parted FOR VALUES FROM (0) TO (10);
       ALTER TABLE part_without REPLICA IDENTITY NOTHING;
-      INSERT INTO deferrable_key VALUES (1); INSERT INTO keyless_child VALUES (1); INSERT INTO parted VALUES (1);
+      CREATE TABLE generated_key (id int, twice int GENERATED ALWAYS AS (id * 2) STORED PRIMARY KEY, note text);
+      INSERT INTO generated_key VALUES (1); INSERT INTO deferrable_key VALUES (1); INSERT INTO keyless_child VALUES (1); INSERT INTO parted VALUES (1);
     `);
     await start({ connection: db.url, slot: db.slot() }, [recorderOf('*')]);
-    for (const table of ['deferrable_key', 'parent_of_child', 'keyless_child', 'parted']) {
+    for (const table of ['generated_key', 'deferrable_key', 'parent_of_child', 'keyless_child', 'parted']) {
       await expect(db.query(`UPDATE ${table} SET note = 'x'`)).resolves.toEqual([]);
     }
   });
