@@ -21,4 +21,14 @@ describe('whatever was thrown', () => {
     expect(error).toBeInstanceOf(Error);
     expect(error.message).toBe(message);
   });
+
+  it('becomes one even where it cannot be told as text', () => {
+    for (const thrown of [Object.create(null), { toString: () => raise(new Error('no text')) }] as unknown[]) {
+      expect(asError(thrown)).toBeInstanceOf(Error);
+    }
+  });
 });
+
+function raise(error: Error): never {
+  throw error;
+}

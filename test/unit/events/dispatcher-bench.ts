@@ -41,12 +41,20 @@ export function runnerOf(spec: HandlerSpec, retry = RETRY): HandlerRunner {
 export class DispatcherBench {
   readonly streams = new ChangeStreams();
   readonly errors: string[] = [];
+  readonly stacks: (string | undefined)[] = [];
   readonly faults: Error[] = [];
   readonly dispatcher: EventsDispatcher;
   rooms = 0;
 
   constructor(handlers: readonly HandlerSpec[], options: { limits?: { changes: number; bytes: number } } = {}) {
-    const logger = { log: () => undefined, warn: () => undefined, error: (text: string) => this.errors.push(text) };
+    const logger = {
+      log: () => undefined,
+      warn: () => undefined,
+      error: (text: string, stack?: string) => {
+        this.errors.push(text);
+        this.stacks.push(stack);
+      },
+    };
     this.dispatcher = new EventsDispatcher({
       app: 'default',
       limits: options.limits ?? { changes: 1_000, bytes: 1_000_000 },

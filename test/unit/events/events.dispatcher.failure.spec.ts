@@ -79,6 +79,14 @@ describe.each(WAYS_TO_FAIL)('a handler that %s', (_way, fail) => {
 });
 
 describe('a failure', () => {
+  it('shows its stack at the first attempt and at the last one of the policy, not each time', async () => {
+    const bench = new DispatcherBench([failing(6, () => Promise.reject(new Error('no luck')), [])]);
+    const [transaction] = bench.deliver(1);
+    await until(() => transaction!.settled === 1);
+    expect(bench.stacks.map((stack) => stack !== undefined)).toEqual([true, false, true, false, false, false]);
+    expect(bench.stacks[0]).toContain('Error: no luck');
+  });
+
   it('of one handler does not run the ones before it again', async () => {
     const seen: string[] = [];
     let failures = 1;

@@ -56,6 +56,19 @@ describe('what is received and unfinished', () => {
     expect(bench.rooms).toBe(1);
   });
 
+  it('is full with Commits as well, which weigh nothing and may be any number', async () => {
+    const wait = new Deferred();
+    const bench = new DispatcherBench([{ kind: 'transaction', id: 'Audit.onCommit', run: () => wait.promise }], {
+      limits: { changes: 4, bytes: 1_000_000 },
+    });
+    const transactions = [1n, 2n, 3n, 4n, 5n].map((lsn) => bench.transaction(lsn * 0x100n).commit());
+    expect(bench.dispatcher.isFull).toBe(true);
+    wait.resolve();
+    await turns(6);
+    expect(transactions.map(({ settled }) => settled)).toEqual([1, 1, 1, 1, 1]);
+    expect({ isFull: bench.dispatcher.isFull, rooms: bench.rooms }).toEqual({ isFull: false, rooms: 1 });
+  });
+
   it('has room again at once where a limit of one was reached', async () => {
     const { bench, release } = slowBench({ changes: 1, bytes: 1_000_000 });
     bench.deliver(1);

@@ -1,4 +1,4 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Observable, of } from 'rxjs';
 import type { RowChange } from '#lib/changes/change.js';
 import type { LogicalMessage } from '#lib/interfaces/transaction.interface.js';
@@ -182,44 +182,5 @@ describe('what is asked for', () => {
   it('are the messages of prefixes that somebody handles', () => {
     const bench = new DispatcherBench([{ kind: 'message', prefix: 'outbox', run: () => undefined }]);
     expect(['outbox', 'other'].map((prefix) => bench.dispatcher.wantsMessage(prefix))).toEqual([true, false]);
-  });
-});
-
-describe('many quick handlers', () => {
-  it('leave the event loop its turns', async () => {
-    let turned = 0;
-    let isDone = false;
-    const bench = new DispatcherBench([
-      {
-        run: () => {
-          const end = performance.now() + 1;
-          while (performance.now() < end);
-        },
-      },
-    ]);
-    const tick = (): void => {
-      turned++;
-      if (!isDone) setImmediate(tick);
-    };
-    setImmediate(tick);
-    const transactions = bench.deliver(...Array.from({ length: 300 }, (_, index) => index + 1));
-    await until(() => transactions.every(({ settled }) => settled === 1), 'all transactions');
-    isDone = true;
-    expect(turned).toBeGreaterThan(2);
-  });
-
-  it('run through where each read is short: the event loop has its turn between reads anyway', () => {
-    let now = 1_000;
-    const clock = jest.spyOn(performance, 'now').mockImplementation(() => now);
-    try {
-      const bench = new DispatcherBench([{ run: () => void now++ }]);
-      for (let read = 0; read < 40; read++) {
-        bench.dispatcher.turn();
-        const transactions = bench.deliver(...[1, 2, 3, 4, 5].map((id) => read * 5 + id));
-        expect(transactions.map(({ settled }) => settled)).toEqual([1, 1, 1, 1, 1]);
-      }
-    } finally {
-      clock.mockRestore();
-    }
   });
 });
