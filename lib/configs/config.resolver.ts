@@ -138,7 +138,8 @@ function readPublications(reader: OptionReader, value: unknown): readonly string
 
 function readHandlers(reader: OptionReader, value: unknown): Record<string, ResolvedHandlerOverride> {
   const known = ['tables', 'operations', 'retry', 'onExhausted', 'enabled'];
-  const given = value === undefined || (value !== null && typeof value === 'object') ? value : undefined;
+  const given =
+    value === undefined || (value !== null && typeof value === 'object' && !Array.isArray(value)) ? value : undefined;
   if (given !== value) reader.fault('handlers', `is ${kindOf(value)}; an object by handler id is wanted`);
   const handlers: Record<string, ResolvedHandlerOverride> = {};
   for (const [id, entry] of Object.entries(given ?? {})) {

@@ -203,7 +203,8 @@ export class ReplicationSession implements ReplicationListener {
 
   readEnded(lastSendTimeMs: number): number {
     if (this.context.sink.isFull) this.server!.pause();
-    return lastSendTimeMs - this.publisher!.lastCommitTimeMs;
+    const { lastCommitTimeMs } = this.publisher!;
+    return lastCommitTimeMs === 0 ? 0 : lastSendTimeMs - lastCommitTimeMs;
   }
 
   confirmable(): Lsn {

@@ -229,3 +229,10 @@ describe("a decorator's retry options", () => {
     expect(reader.faults).toEqual([]);
   });
 });
+
+describe('handlers', () => {
+  it('are an object by handler id; an array is a fault, not no handlers', () => {
+    const read = (): unknown => resolveConfig('default', { connection: 'postgresql://h/d', slot: 's', handlers: [] });
+    expect(read).toThrow(/handlers: is an empty array; an object by handler id is wanted/);
+  });
+});
