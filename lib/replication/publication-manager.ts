@@ -2,7 +2,10 @@ import { escapeIdentifier, type Client } from 'pg';
 import { asError } from '../errors/as-error.js';
 import { PublicationError } from '../errors/replication.error.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
-import { translateServerError, type ConnectionTarget } from './connection.js';
+import { describeTarget, type ConnectionTarget } from './connection-target.js';
+import { translateServerError } from './server-errors.js';
+import { missingRights } from './publication-rights.js';
+import { checkPublications, tableList } from './publication-check.js';
 import {
   planPublications,
   readTables,
@@ -65,24 +68,20 @@ export class PublicationManager {
       `SELECT name FROM unnest($1::text[]) AS name WHERE name NOT IN (SELECT pubname FROM pg_catalog.pg_publication)`,
       [names],
     );
-    if (absent.length > 0) {
-      const commands = absent.map(({ name }) => `CREATE PUBLICATION ${escapeIdentifier(name)} FOR TABLE ...;`);
-      throw new PublicationError(`There is no publication ${absent.map(({ name }) => `"${name}"`).join(', ')}`, {
-        app: this.target.app,
-        hint: `${commands.join(' ')} or leave \`publications\` out, and the module makes its own.`,
-      });
-    }
-    const { rows } = await client.query<{ schema: string; table: string }>(
-      `SELECT DISTINCT schemaname AS schema, tablename AS "table" FROM pg_catalog.pg_publication_tables WHERE pubname = ANY($1)`,
-      [names],
-    );
-    for (const { pattern, source } of this.options.subscriptions) {
-      if (rows.some((row) => pattern.matches(row.schema, row.table))) continue;
-      const mend = `ALTER PUBLICATION ${escapeIdentifier(names[0]!)} ADD TABLE ...;`;
-      this.warnOnce(
-        `${source} listens to tables that no publication of this app carries (${names.join(', ')}): ${mend}`,
-      );
-    }
+    if (absent.length > 0) throw this.missing(absent.map(({ name }) => name));
+    const { faults, warnings } = await checkPublications(client, names, this.options.subscriptions);
+    for (const warning of warnings) this.warnOnce(warning);
+    if (faults.length > 0) throw unheardOf(faults, this.target);
+  }
+
+  private missing(names: readonly string[]): PublicationError {
+    const tables = tableList(this.options.subscriptions);
+    const commands = names.map((name) => `CREATE PUBLICATION ${escapeIdentifier(name)} FOR TABLE ${tables};`);
+    const quoted = names.map((name) => `"${name}"`).join(', ');
+    return new PublicationError(`There is no publication ${quoted} in ${describeTarget(this.target)}`, {
+      app: this.target.app,
+      hint: `${commands.join(' ')} or leave \`publications\` out, and the module makes its own.`,
+    });
   }
 
   /**
@@ -91,8 +90,9 @@ export class PublicationManager {
    */
   private async manage(client: Client): Promise<EnsuredPublications> {
     const { managedName, subscriptions } = this.options;
-    const plan = planPublications(await readTables(client), subscriptions, this.target.app);
+    const plan = planPublications(await readTables(client), subscriptions);
     for (const warning of plan.warnings) this.warnOnce(warning);
+    if (plan.faults.length > 0) throw unheardOf(plan.faults, this.target);
     const appendName = `${managedName}_append`;
     const isNew = await this.extend(client, managedName, ALL_OPERATIONS, plan.full);
     await this.extend(client, appendName, APPEND_OPERATIONS, plan.append);
@@ -123,7 +123,7 @@ export class PublicationManager {
       } catch (error) {
         const isRace = RACE_CODES.has((error as { code?: string }).code ?? '');
         if (isRace && tries < MOST_TRIES) continue;
-        throw this.explain(error, sql, client);
+        throw await this.explain(error, sql, name, added, client);
       }
       const what = existing === undefined ? 'Created' : 'Extended';
       this.logger.log(`${what} publication "${name}"${list === '' ? ' (no tables yet)' : `: ${list}`}`);
@@ -131,17 +131,24 @@ export class PublicationManager {
     }
   }
 
-  private explain(error: unknown, sql: string, client: Client): unknown {
+  /** Which right is missing, and who can give it. */
+  private async explain(
+    error: unknown,
+    sql: string,
+    name: string,
+    tables: PublishedTables,
+    client: Client,
+  ): Promise<unknown> {
     if ((error as { code?: string }).code !== '42501') return error;
-    const database = escapeIdentifier(client.database ?? '...');
-    const role = escapeIdentifier(client.user ?? '...');
-    return new PublicationError(`The role may not create or extend the publication: ${asError(error).message}`, {
-      app: this.target.app,
-      cause: error,
-      hint:
-        `the role needs to own the tables, and CREATE on the database: GRANT CREATE ON DATABASE ${database} TO ${role}; ` +
-        `or run this as one that does: ${sql}; or make a publication of your own and name it in \`publications\`.`,
-    });
+    const grants = await missingRights(client, name, tables);
+    return new PublicationError(
+      `The role may not create or extend its publication on ${describeTarget(this.target)}: ${asError(error).message}`,
+      {
+        app: this.target.app,
+        cause: error,
+        hint: `${grants.join(' ')} Or have it done by one who may: ${sql}; or make a publication of your own and name it in \`publications\`.`,
+      },
+    );
   }
 
   private warnOnce(message: string): void {
@@ -149,6 +156,11 @@ export class PublicationManager {
     this.warned.add(message);
     this.logger.warn(message);
   }
+}
+
+function unheardOf(faults: readonly string[], target: ConnectionTarget): PublicationError {
+  const list = faults.map((fault) => `\n  - ${fault}`).join('');
+  return new PublicationError(`Tables of ${describeTarget(target)} cannot be listened to:${list}`, { app: target.app });
 }
 
 /** ONLY: else the children of an inheritance parent would come along, with or without an identity of their own. */

@@ -2,7 +2,6 @@ import { escapeIdentifier, type Client } from 'pg';
 import { canonicalTable, type TablePattern } from '../changes/table-pattern.js';
 import { OWN_SCHEMA } from '../changes/own-schema.js';
 import { OperationBit } from '../changes/change.js';
-import { PublicationError } from '../errors/replication.error.js';
 
 /** Tables that somebody listens to, and by whom, for error texts. */
 export interface TableSubscription {
@@ -32,6 +31,8 @@ export interface PublicationPlan {
   readonly full: PublishedTables;
   /** Tables without a replica identity: insert and truncate only. */
   readonly append: PublishedTables;
+  /** A table that is named outright does not exist, cannot be published, or lacks the identity that its handlers need. */
+  readonly faults: readonly string[];
   readonly warnings: readonly string[];
 }
 
@@ -69,14 +70,10 @@ export async function readTables(client: Client): Promise<PublishedTables> {
 /**
  * Which tables go into which publication. A table without a usable replica identity never gets into the one that
  * publishes updates and deletes: the user's own UPDATE would fail (SQLSTATE 55000).
- *
- * @throws PublicationError where a table that is named outright does not exist, cannot be published, or lacks the
- *   identity that its handlers need
  */
 export function planPublications(
   tables: PublishedTables,
   subscriptions: readonly TableSubscription[],
-  app: string,
 ): PublicationPlan {
   const faults = missingTables(tables, subscriptions);
   const full: TableRow[] = [];
@@ -104,13 +101,11 @@ export function planPublications(
     else if (wanting.some((each) => (each.mask & NEEDS_IDENTITY) !== 0)) passedOver.push(name);
     append.push(table);
   }
-  if (faults.length > 0)
-    throw new PublicationError(`Tables cannot be listened to:\n  - ${faults.join('\n  - ')}`, { app });
-  return { full, append, warnings: passedOver.length === 0 ? [] : [identityWarning(passedOver)] };
+  return { full, append, faults, warnings: passedOver.length === 0 ? [] : [identityWarning(passedOver)] };
 }
 
 /** One line for each table that is named outright and does not exist, with all who name it. */
-function missingTables(tables: PublishedTables, subscriptions: readonly TableSubscription[]): string[] {
+export function missingTables(tables: PublishedTables, subscriptions: readonly TableSubscription[]): string[] {
   const missing = new Map<string, { sources: string[]; near: string }>();
   for (const { pattern, source } of subscriptions) {
     for (const { schema, table } of pattern.namedTables) {

@@ -4,34 +4,22 @@ import { OidDatabase } from '../decoder/oid-database.js';
 import { ConnectionError, GapError, SlotInUseError } from '../errors/replication.error.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { TransactionSink } from '../interfaces/transaction-sink.interface.js';
-import { formatLsn, parseLsn, type Lsn } from '../protocol/lsn.js';
+import { formatLsn, type Lsn } from '../protocol/lsn.js';
 import type { ServerReport } from '../protocol/server-report.js';
 import type { CustomTypes } from '../decoder/relation-cache.js';
-import {
-  closeClient,
-  connectPlain,
-  connectReplication,
-  socketOf,
-  translateServerError,
-  type ConnectionTarget,
-} from './connection.js';
+import type { ConnectionTarget } from './connection-target.js';
+import { closeClient, connectPlain, connectReplication, socketOf } from './connection.js';
 import type { DeliveryProgress } from './delivery-progress.js';
 import type { PublicationManager } from './publication-manager.js';
 import { ReplicationPublisher, type PublisherCounters } from './replication.publisher.js';
 import { ReplicationServer, type ReplicationListener } from './replication.server.js';
-import { readServerFacts } from './server-facts.js';
+import { translateServerError } from './server-errors.js';
+import { identifySystem, readServerFacts } from './server-facts.js';
 import type { SlotManager } from './slot-manager.js';
 import type { SlotMemory } from './slot-memory.js';
 
 /** How long a server that shuts down waits for handlers to finish what they have in hand. */
 const SHUTDOWN_GRACE_MS = 2_000;
-
-/** Answer of IDENTIFY_SYSTEM (manual, section 54.4). */
-interface SystemRow {
-  readonly systemid: string;
-  readonly timeline: number;
-  readonly xlogpos: string;
-}
 
 /** Everything that outlives a single connection. */
 export interface SessionContext {
@@ -130,11 +118,10 @@ export class ReplicationSession implements ReplicationListener {
     this.replication = await connectReplication(target, this.giveUp.signal);
     // A role or database may mute warnings; one of them tells of a publication that is missing.
     await this.replication.query(`SET client_min_messages = 'warning'`);
-    const { rows } = await this.replication.query<SystemRow>('IDENTIFY_SYSTEM');
-    const { systemid, timeline, xlogpos } = rows[0]!;
-    const warning = memory.compare(systemid, found, target.app);
+    const { systemIdentifier, timeline, walEnd } = await identifySystem(this.replication, target);
+    const warning = memory.compare(systemIdentifier, found, target.app);
     if (warning !== null) this.context.logger.warn(warning);
-    if (progress.enter(systemid, String(timeline), parseLsn(xlogpos))) sink.forget();
+    if (progress.enter(systemIdentifier, timeline, walEnd)) sink.forget();
     const slot = found ?? (await slots.create(this.replication, this.plain, facts.version));
     if (found === null) this.tellOfNewSlot(slot.confirmedLsn, isNew);
     this.publisher = new ReplicationPublisher(sink, {
@@ -150,7 +137,7 @@ export class ReplicationSession implements ReplicationListener {
     sink.onRoom = () => this.server?.resume();
     await this.server.start(this.startCommand()).catch((error: unknown) => this.explainStart(error));
     // Not before: a process that loses the race for the slot has not streamed from it.
-    memory.enter(systemid, slot);
+    memory.enter(systemIdentifier, slot);
     this.watchForShutdown(this.plain);
   }
 

@@ -1,6 +1,8 @@
 import type { Client } from 'pg';
 import { ServerSetupError } from '../errors/replication.error.js';
-import { applicationName, describeTarget, type ConnectionTarget } from './connection.js';
+import { parseLsn, type Lsn } from '../protocol/lsn.js';
+import { applicationName, describeTarget, type ConnectionTarget } from './connection-target.js';
+import { translateServerError } from './server-errors.js';
 
 /** What has to be known of a server before streaming from it. */
 export interface ServerFacts {
@@ -10,6 +12,14 @@ export interface ServerFacts {
   readonly walSenderTimeoutMs: number;
   /** oid of each domain to that of its base type. */
   readonly domains: ReadonlyMap<number, number>;
+}
+
+/** Which cluster this is, and which of its histories: positions mean something only within both. */
+export interface SystemIdentity {
+  readonly systemIdentifier: string;
+  readonly timeline: string;
+  /** Where the server's log ends. */
+  readonly walEnd: Lsn;
 }
 
 const OLDEST_VERSION = 140_000;
@@ -64,6 +74,19 @@ function refuseSynchronousStandby(standbys: string, target: ConnectionTarget): v
       hint: 'set `connection.application_name` to a name that is not listed, or list the standbys by name.',
     },
   );
+}
+
+/** IDENTIFY_SYSTEM (manual, section 54.4), the first replication command of a connection. @throws PgListenerError */
+export async function identifySystem(replication: Client, target: ConnectionTarget): Promise<SystemIdentity> {
+  try {
+    const { rows } = await replication.query<{ systemid: string; timeline: number; xlogpos: string }>(
+      'IDENTIFY_SYSTEM',
+    );
+    const { systemid, timeline, xlogpos } = rows[0]!;
+    return { systemIdentifier: systemid, timeline: String(timeline), walEnd: parseLsn(xlogpos) };
+  } catch (error) {
+    throw translateServerError(error, target, 'replication');
+  }
 }
 
 async function readDomains(client: Client): Promise<Map<number, number>> {

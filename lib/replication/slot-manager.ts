@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { escapeIdentifier, type Client, type QueryConfig } from 'pg';
 import { GapError, ServerBusyError, ServerSetupError, SlotError, SlotInUseError } from '../errors/replication.error.js';
 import { parseLsn, type Lsn } from '../protocol/lsn.js';
-import { translateServerError, type ConnectionTarget } from './connection.js';
+import { describeTarget, type ConnectionTarget } from './connection-target.js';
+import { translateServerError } from './server-errors.js';
 
 /** A transaction that was open before us must end before a slot can be made; longer than this we do not wait. */
 const LOCK_TIMEOUT_MS = 5_000;
@@ -97,24 +98,28 @@ export class SlotManager {
 
   private async explainCreation(error: unknown, plain: Client): Promise<Error> {
     const { app } = this.target;
+    const where = describeTarget(this.target);
     const code = (error as { code?: string }).code;
     if (code === '55P03') {
       return new ServerBusyError(
-        `The slot "${this.name}" cannot be made while older transactions are open: ${await this.blockers(plain)}`,
+        `The slot "${this.name}" cannot be made on ${where} while older transactions are open: ${await this.blockers(plain)}`,
         {
           app,
           cause: error,
-          hint: 'end them (COMMIT, ROLLBACK, or pg_terminate_backend(pid)); it is tried again meanwhile.',
+          hint:
+            'end them (COMMIT, ROLLBACK; SELECT pg_terminate_backend(pid); for a prepared one ROLLBACK PREPARED); it is ' +
+            'tried again meanwhile.',
         },
       );
     }
     if (code === '53400') {
-      return new ServerSetupError(`The server has no free replication slot for "${this.name}"`, {
+      return new ServerSetupError(`There is no free replication slot for "${this.name}" on ${where}`, {
         app,
         cause: error,
         hint:
-          'raise max_replication_slots (needs a restart), or drop one that nobody uses: SELECT slot_name, active FROM ' +
-          'pg_replication_slots; SELECT pg_drop_replication_slot(...);',
+          'drop one that nobody uses: SELECT slot_name, active FROM pg_replication_slots; SELECT ' +
+          'pg_drop_replication_slot(...); or as a superuser: ALTER SYSTEM SET max_replication_slots = 20; then restart ' +
+          'the server.',
       });
     }
     // Another process made it between our look and now.
@@ -150,33 +155,36 @@ export class SlotManager {
   private check(slot: SlotRow): void {
     const { app } = this.target;
     const drop = `SELECT pg_drop_replication_slot('${this.name}');`;
+    const where = describeTarget(this.target);
     if (slot.plugin !== 'pgoutput') {
       const kind = slot.plugin === null ? 'a physical one' : `one of the plugin "${slot.plugin}"`;
-      throw new SlotError(`The slot "${this.name}" is ${kind}; pgoutput is needed`, {
+      throw new SlotError(`The slot "${this.name}" on ${where} is ${kind}; pgoutput is needed`, {
         app,
         hint: `choose another \`slot\` name, or drop the slot if nobody needs it: ${drop}`,
       });
     }
     if (slot.database !== slot.current_database) {
       throw new SlotError(
-        `The slot "${this.name}" belongs to the database "${slot.database}", not "${slot.current_database}"`,
+        `The slot "${this.name}" belongs to the database "${slot.database}", not to "${slot.current_database}" (${where})`,
         {
           app,
-          hint: 'slot names are unique in a cluster: choose another `slot` name, or connect to that database.',
+          hint:
+            'slot names are unique in a cluster: choose another `slot` name, or connect to that database (was it ' +
+            `renamed?); nobody may need it any more: ${drop}`,
         },
       );
     }
     if (slot.two_phase) {
-      throw new SlotError(`The slot "${this.name}" has two-phase decoding on, which this app did not ask for`, {
+      throw new SlotError(`The slot "${this.name}" on ${where} has two-phase decoding on, which nobody asked for`, {
         app,
         hint: `what was prepared before the slot's position would arrive without rows. Use another slot, or: ${drop}`,
       });
     }
     if (slot.wal_status === 'lost') {
-      throw new GapError(`The slot "${this.name}" was invalidated by the server: changes since its position are lost`, {
-        app,
-        hint: `compare your data, then drop the slot and start again: ${drop} Mind max_slot_wal_keep_size.`,
-      });
+      throw new GapError(
+        `The slot "${this.name}" was invalidated by the server (${where}): changes since its position are lost`,
+        { app, hint: `compare your data, then drop the slot and start again: ${drop} Mind max_slot_wal_keep_size.` },
+      );
     }
   }
 }

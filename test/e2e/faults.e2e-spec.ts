@@ -1,13 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import {
-  AuthenticationError,
   DecodeError,
   GapError,
   OnTableChange,
   PublicationError,
   ServerSetupError,
-  SlotError,
   type InsertChange,
   type PgListenerError,
 } from 'nestjs-pg-listener';
@@ -225,27 +223,6 @@ describe('faults, each told apart and told how to mend', () => {
     }
   });
 
-  it('refuses a slot of another plugin, of another database, and a two-phase one', async () => {
-    const other = await createDatabase();
-    await db
-      .query(`SELECT pg_create_logical_replication_slot($1, 'test_decoding')`, [db.slot('plugin')])
-      .catch(() => undefined);
-    await db.query(`SELECT pg_create_physical_replication_slot($1)`, [db.slot('physical')]);
-    await other.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [db.slot('elsewhere')]);
-    await db.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput', false, true)`, [db.slot('twophase')]);
-    for (const [slot, text] of [
-      ['physical', 'a physical one'],
-      ['elsewhere', `belongs to the database "${other.name}"`],
-      ['twophase', 'two-phase decoding'],
-    ] as const) {
-      const error = await bootError({ connection: db.url, slot: db.slot(slot) });
-      expect(error).toBeInstanceOf(SlotError);
-      expect(error.message).toContain(text);
-    }
-    await db.query('SELECT pg_drop_replication_slot($1)', [db.slot('physical')]);
-    await other.drop();
-  });
-
   it('names a table that does not exist, and one whose updates cannot be told, with the SQL', async () => {
     await db.query('CREATE TABLE keyless (id int); CREATE VIEW seen AS SELECT 1');
     @Injectable()
@@ -339,46 +316,6 @@ describe('faults, each told apart and told how to mend', () => {
     await waitFor(() => recorder.changes.length > 0, 'the change');
     await sleep(50);
     expect(recorder.changes.map((change) => [change.table, change.index])).toEqual([['orders', 0]]);
-  });
-
-  it('names the transaction that holds slot creation up, and goes on when it has ended', async () => {
-    const blocker = await createDatabase();
-    await blocker.query('CREATE TABLE t (id int)');
-    await blocker.query('BEGIN; INSERT INTO t VALUES (1)');
-    const app = await start({ connection: db.url, slot: db.slot(), startup: { wait: false } }, [recorderOf('orders')]);
-    const line = await waitFor(() => app.logs.find('cannot be made while older transactions are open'), 'the warning');
-    expect(line).toMatch(/pid \d+ \(user postgres/);
-    await blocker.query('COMMIT');
-    await waitFor(() => app.listener.status.state === 'streaming', 'the stream');
-    await blocker.drop();
-  });
-
-  it('tells a wrong password, a missing database, a role without REPLICATION and wal_level apart', async () => {
-    const server = await startPostgres({ settings: { wal_level: 'replica' } });
-    try {
-      const level = await bootError({ connection: server.url, slot: 'a' });
-      expect(level).toBeInstanceOf(ServerSetupError);
-      expect(level.message).toContain(`ALTER SYSTEM SET wal_level = 'logical'`);
-    } finally {
-      await server.stop('immediate');
-    }
-    const missing = new URL(db.url);
-    missing.pathname = '/no_such_database';
-    expect((await bootError({ connection: missing.toString(), slot: 'a' })).message).toContain('no such database');
-    await db.query('CREATE ROLE plain_role LOGIN; GRANT ALL ON orders TO plain_role');
-    const plain = new URL(db.url);
-    plain.username = 'plain_role';
-    await db.query('CREATE PUBLICATION theirs FOR TABLE orders');
-    const right = await bootError({ connection: plain.toString(), slot: 'a', publications: ['theirs'] });
-    expect(right).toBeInstanceOf(ServerSetupError);
-    expect(right.message).toContain('ALTER ROLE "plain_role" REPLICATION');
-    const owner = await bootError({ connection: plain.toString(), slot: 'a' }, [recorderOf('orders')]);
-    expect(owner).toBeInstanceOf(PublicationError);
-    expect(owner.message).toContain('CREATE PUBLICATION "pg_listener_a" FOR TABLE ONLY "public"."orders"');
-    await db.query('DROP OWNED BY plain_role; DROP ROLE plain_role');
-    const tls = await bootError({ connection: { connectionString: db.url, ssl: true }, slot: 'a' });
-    expect(tls).toBeInstanceOf(AuthenticationError);
-    expect(tls.message).toContain('does not speak TLS');
   });
 
   it('sees a missing publication also where the role mutes warnings', async () => {

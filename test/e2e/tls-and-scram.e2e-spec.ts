@@ -1,33 +1,23 @@
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AuthenticationError, type PgListenerError } from 'nestjs-pg-listener';
 import { startPostgres, type PostgresServer } from 'nestjs-pg-listener/testing';
 import { recorderOf, startApplication } from '../support/application.js';
 import { withClient } from '../support/database.js';
+import { secure, tlsFixture } from '../support/tls.js';
 import { waitFor } from '../support/wait.js';
-
-const fixture = (name: string): string =>
-  readFileSync(new URL(`../../../test/fixtures/tls/${name}`, import.meta.url), 'utf8');
 
 describe('TLS and SCRAM', () => {
   let server: PostgresServer;
-  const ca = fixture('server.crt');
+  const ca = tlsFixture('server.crt');
 
   beforeAll(async () => {
     server = await startPostgres();
-    await withClient(server.url, async (client) => {
-      const write = (file: string, text: string, mode: string): Promise<unknown> =>
-        client.query(`COPY (SELECT unnest(string_to_array(${client.escapeLiteral(text.trim())}, E'\\n'))) TO PROGRAM
-          'cat > ${file} && chmod ${mode} ${file}'`);
-      await client.query(`CREATE TABLE orders (id int PRIMARY KEY, note text);
+    await withClient(server.url, (client) =>
+      client.query(`CREATE TABLE orders (id int PRIMARY KEY, note text);
         CREATE ROLE safe LOGIN REPLICATION PASSWORD 'ähm, "secret"'; GRANT ALL ON orders TO safe; ALTER TABLE orders OWNER TO safe;
-        GRANT CREATE ON DATABASE postgres TO safe`);
-      await write('server.crt', fixture('server.crt'), '600');
-      await write('server.key', fixture('server.key'), '600');
-      await write('pg_hba.conf', 'hostssl all safe all scram-sha-256\nhost all postgres all trust', '600');
-      await client.query('ALTER SYSTEM SET ssl = on');
-      await client.query('SELECT pg_reload_conf()');
-    });
+        GRANT CREATE ON DATABASE postgres TO safe`),
+    );
+    await secure(server, ['hostssl all safe all scram-sha-256']);
   });
   afterAll(async () => {
     await server?.stop('immediate');

@@ -6,6 +6,7 @@ import { OnTableChange, PgListener, PgListenerModule, type Change, type PgListen
 /** What the listener logged, for tests that ask what a person would read. */
 export class LogCollector implements LoggerService {
   readonly lines: string[] = [];
+  readonly entries: { level: 'log' | 'warn' | 'error'; message: string }[] = [];
   log = (message: unknown, ...rest: unknown[]): void => this.add('log', message, rest);
   warn = (message: unknown, ...rest: unknown[]): void => this.add('warn', message, rest);
   error = (message: unknown, ...rest: unknown[]): void => this.add('error', message, rest);
@@ -14,7 +15,8 @@ export class LogCollector implements LoggerService {
     return this.lines.find((line) => (typeof text === 'string' ? line.includes(text) : text.test(line)));
   }
 
-  private add(level: string, message: unknown, rest: unknown[]): void {
+  private add(level: 'log' | 'warn' | 'error', message: unknown, rest: unknown[]): void {
+    this.entries.push({ level, message: String(message) });
     this.lines.push(`${level} ${[message, ...rest.slice(-1)].map(String).join(' | ')}`);
   }
 }

@@ -38,8 +38,8 @@ export async function createDatabase(serverUrl = process.env['PG_LISTENER_TEST_U
   };
 }
 
-export async function connect(url: string): Promise<pg.Client> {
-  const client = new pg.Client(url);
+export async function connect(config: string | pg.ClientConfig): Promise<pg.Client> {
+  const client = new pg.Client(config);
   client.on('error', () => undefined);
   await client.connect();
   return client;
@@ -54,20 +54,22 @@ export async function withClient<T>(url: string, use: (client: pg.Client) => Pro
   }
 }
 
-async function dropSlots(admin: pg.Client, database: string): Promise<void> {
+/** Ends whoever holds the slots of a database, or of all, and drops them. */
+export async function dropSlots(admin: pg.Client, database: string | null = null): Promise<void> {
   for (let attempt = 0; attempt < 100; attempt++) {
     await admin.query(
-      `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = $1 AND active`,
+      `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND ($1::text IS NULL OR database = $1)`,
       [database],
     );
     const { rows } = await admin.query(
-      `SELECT count(*) FILTER (WHERE active)::int AS active FROM pg_replication_slots WHERE database = $1`,
+      `SELECT count(*) FILTER (WHERE active)::int AS active FROM pg_replication_slots WHERE $1::text IS NULL OR database = $1`,
       [database],
     );
     if (rows[0].active === 0) break;
     await new Promise((done) => setTimeout(done, 20));
   }
-  await admin.query(`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = $1`, [
-    database,
-  ]);
+  await admin.query(
+    `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE $1::text IS NULL OR database = $1`,
+    [database],
+  );
 }

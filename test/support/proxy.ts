@@ -7,6 +7,8 @@ export interface FaultProxy {
   through(url: string): string;
   /** Changes the bytes that come from the server; null takes it away. */
   tamper(change: ((chunk: Buffer) => Buffer) | null): void;
+  /** Changes the bytes that go to the server. */
+  rewrite(change: (chunk: Buffer) => Buffer): void;
   /** Lets nothing through any more, in either direction, without closing anything. */
   freeze(): void;
   /** Cuts every connection. */
@@ -17,6 +19,7 @@ export interface FaultProxy {
 export async function startProxy(target: URL): Promise<FaultProxy> {
   const sockets = new Set<Socket>();
   let change: ((chunk: Buffer) => Buffer) | null = null;
+  let rewritten = (chunk: Buffer): Buffer => chunk;
   let isFrozen = false;
   const server = createServer((client) => {
     const upstream = connect(Number(target.port), target.hostname);
@@ -29,7 +32,7 @@ export async function startProxy(target: URL): Promise<FaultProxy> {
         upstream.destroy();
       });
     }
-    client.on('data', (chunk) => isFrozen || upstream.write(chunk));
+    client.on('data', (chunk) => isFrozen || upstream.write(rewritten(chunk)));
     upstream.on('data', (chunk) => isFrozen || client.write(change === null ? chunk : change(chunk)));
   });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
@@ -43,6 +46,7 @@ export async function startProxy(target: URL): Promise<FaultProxy> {
       return address.toString();
     },
     tamper: (next) => (change = next),
+    rewrite: (next) => (rewritten = next),
     freeze: () => (isFrozen = true),
     cut: () => {
       isFrozen = false;

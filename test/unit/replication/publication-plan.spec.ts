@@ -1,6 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
 import { TablePattern } from '#lib/changes/table-pattern.js';
-import { PublicationError } from '#lib/errors/replication.error.js';
 import {
   planPublications,
   type PublicationPlan,
@@ -30,22 +29,19 @@ function wants(patterns: string | string[], mask: number = ALL, source = 'Orders
 }
 
 function plan(tables: TableRow[], ...subscriptions: TableSubscription[]) {
-  return namesOf(planPublications(tables, subscriptions, 'billing'));
+  return namesOf(planPublications(tables, subscriptions));
 }
 
-function namesOf({ full, append, warnings }: PublicationPlan) {
+function namesOf({ full, append, faults, warnings }: PublicationPlan) {
+  expect(faults).toEqual([]);
   const names = (tables: readonly TableRow[]) => tables.map(({ schema, table }) => `${schema}/${table}`);
   return { full: names(full), append: names(append), warnings };
 }
 
 function faultOf(tables: TableRow[], ...subscriptions: TableSubscription[]): string {
-  try {
-    plan(tables, ...subscriptions);
-  } catch (error) {
-    if (error instanceof PublicationError) return error.message;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
+  const { faults } = planPublications(tables, subscriptions);
+  expect(faults).not.toEqual([]);
+  return faults.join('\n');
 }
 
 describe('the tables of a publication', () => {
@@ -79,7 +75,6 @@ describe('a table that is named and missing', () => {
     const fault = faultOf([tableOf('public/orders')], wants('shop.items', INSERT, 'Items.onCreated'));
     expect(fault).toContain('there is no table shop.items (Items.onCreated)');
     expect(fault).not.toContain('did you mean');
-    expect(fault).toContain('[app "billing"]');
   });
 
   it.each([
@@ -91,10 +86,10 @@ describe('a table that is named and missing', () => {
     expect(faultOf([tableOf(there)], wants(asked))).toContain(`; did you mean ${proposed}?`);
   });
 
-  it('comes with every other fault in one error', () => {
+  it('comes with every other fault at once', () => {
     const tables = [tableOf('public/summary', { kind: 'v' }), tableOf('public/log', { hasIdentity: false })];
     const fault = faultOf(tables, wants('a'), wants('b'), wants('summary'), wants('log'));
-    expect(fault.match(/\n {2}- /g)).toHaveLength(4);
+    expect(fault.split('\n')).toHaveLength(4);
     for (const name of ['public.a', 'public.b', 'public.summary', 'public.log']) expect(fault).toContain(name);
   });
 });

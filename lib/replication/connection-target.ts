@@ -1,0 +1,49 @@
+import { Client, type ClientConfig } from 'pg';
+import { ServerSetupError } from '../errors/replication.error.js';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/** A path that has gone dark must not hold a query for ever. */
+const QUERY_TIMEOUT_MS = 15_000;
+
+/** Which application a connection belongs to, for error texts: never a secret. */
+export interface ConnectionTarget {
+  readonly app: string;
+  readonly connection: ClientConfig;
+}
+
+/** Opens nothing yet. @throws ServerSetupError where node-postgres cannot make sense of the configuration */
+export function makeClient({ app, connection }: ConnectionTarget, extra: { replication?: string } = {}): Client {
+  try {
+    const client = new Client({
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      keepAlive: true,
+      query_timeout: QUERY_TIMEOUT_MS,
+      application_name: `nestjs-pg-listener:${app}`,
+      ...connection,
+      ...extra,
+    } as ClientConfig);
+    // Without a listener, an error on an idle client would end the process. Those who use the client add their own.
+    client.on('error', () => undefined);
+    return client;
+  } catch (cause) {
+    throw new ServerSetupError('node-postgres cannot read the configuration of the connection', {
+      app,
+      cause,
+      hint: 'compare `connection` with the documentation of its ClientConfig; files that it names must exist.',
+    });
+  }
+}
+
+/** What the server calls us: the user's own name, or one that says whose connection it is. */
+export function applicationName(target: ConnectionTarget): string {
+  const { connectionParameters } = makeClient(target) as unknown as {
+    connectionParameters: { application_name?: string };
+  };
+  return connectionParameters.application_name ?? '';
+}
+
+/** `user@host:port/database`. */
+export function describeTarget(target: ConnectionTarget): string {
+  const { user, host, port, database } = makeClient(target);
+  return `${user ?? ''}@${host}:${port}/${database ?? ''}`;
+}

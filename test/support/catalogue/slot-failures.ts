@@ -1,0 +1,131 @@
+import { waitFor } from '../wait.js';
+import type { FailureFamily } from './entry.js';
+
+/** The replication slot is not there, not ours, or not what it was. */
+export const SLOT_FAILURES: FailureFamily = {
+  title: 'The replication slot',
+  entries: [
+    {
+      title: 'No slot is free',
+      about:
+        'Slots of retired services hold write-ahead log until the disk is full: look which of them are not `active`, and ' +
+        'drop those that nobody will come back for.',
+      provoke: async (site) => {
+        for (let slot = 1; slot <= 3; slot++) {
+          await site.inShop(`SELECT pg_create_physical_replication_slot('retired_${slot}')`);
+        }
+        return site.refusal();
+      },
+    },
+    {
+      title: 'The slot belongs to another plugin',
+      about: 'A tool such as wal2json or test_decoding uses it. Never drop a slot that somebody streams from.',
+      provoke: async (site) => {
+        await site.inShop(`SELECT pg_create_logical_replication_slot('shop', 'test_decoding')`);
+        return site.refusal();
+      },
+    },
+    {
+      title: 'The slot is a physical one',
+      about: 'A replica or a backup tool uses it.',
+      provoke: async (site) => {
+        await site.inShop(`SELECT pg_create_physical_replication_slot('shop')`);
+        return site.refusal();
+      },
+    },
+    {
+      title: 'The slot belongs to another database',
+      about: '',
+      provoke: async (site) => {
+        await site.admin('CREATE DATABASE shop_archive');
+        await site.inDatabase('shop_archive', `SELECT pg_create_logical_replication_slot('shop', 'pgoutput')`);
+        return site.refusal();
+      },
+    },
+    {
+      title: 'The slot has two-phase decoding on',
+      about:
+        'Whoever made it asked for prepared transactions to be sent when they are prepared; this app takes commits.',
+      provoke: async (site) => {
+        await site.inShop(`SELECT pg_create_logical_replication_slot('shop', 'pgoutput', false, true)`);
+        return site.refusal();
+      },
+    },
+    {
+      title: 'Another process streams from the slot',
+      about:
+        'Not a failure: this process stands by and takes over when the other one is gone. `listener.status` says `standby`, ' +
+        'and `health()` is up. Two different services must not share a slot: they would take each other’s changes.',
+      provoke: async (site) => {
+        await site.streaming();
+        return site.line(await site.boot(), 'Standing by');
+      },
+    },
+    {
+      title: 'An older transaction blocks the new slot',
+      about:
+        'A slot can begin only where no transaction is open that began before it. After five seconds the attempt is given ' +
+        'up, and made again; the transactions in the way are named, prepared ones too.',
+      provoke: async (site) => {
+        const client = await site.hold({ connectionString: site.url(), application_name: 'report' });
+        await client.query('BEGIN');
+        await client.query(`INSERT INTO orders VALUES (1)`);
+        await client.query(`PREPARE TRANSACTION 'transfer-17'`);
+        await client.query('BEGIN');
+        await client.query('INSERT INTO orders VALUES (2)');
+        const app = await site.boot();
+        const reading = await site.line(app, 'cannot be made');
+        await client.query('COMMIT');
+        await site.inShop(`ROLLBACK PREPARED 'transfer-17'`);
+        await waitFor(
+          () => app.listener.status.state === 'streaming',
+          'the stream, when nothing is in the way any more',
+        );
+        return reading;
+      },
+    },
+    {
+      title: 'The slot was invalidated',
+      about:
+        'The server has thrown away log that the slot still needed, because `max_slot_wal_keep_size` (or from 18 on ' +
+        '`idle_replication_slot_timeout`) says so. What was committed in between does not come any more; that is yours to ' +
+        'know, so nothing is resumed in silence.',
+      provoke: async (site) => {
+        await site.streaming().then((app) => app.close());
+        await site.admin(`ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'`);
+        site.later(async () => {
+          await site.admin('ALTER SYSTEM RESET max_slot_wal_keep_size');
+          await site.admin('SELECT pg_reload_conf()');
+        });
+        await site.admin('SELECT pg_reload_conf()');
+        for (let segment = 0; segment < 3; segment++) {
+          await site.inShop('INSERT INTO orders VALUES (0); DELETE FROM orders; SELECT pg_switch_wal()');
+        }
+        await site.admin('CHECKPOINT');
+        return site.refusal();
+      },
+    },
+    {
+      title: 'The slot has vanished while the application ran',
+      about: 'Somebody dropped it. A new one would begin at the present, and what lies between would be missed.',
+      provoke: async (site) => {
+        const app = await site.streaming();
+        await app.listener.stop();
+        await site.admin(`SELECT pg_drop_replication_slot('shop')`);
+        await app.listener.start().catch(() => undefined);
+        return site.line(app, 'Halted');
+      },
+    },
+    {
+      title: 'The slot is new although the service is not',
+      about:
+        'The publication tells that this service has streamed before. Where the slot was dropped on purpose, this warning ' +
+        'is all there is to it.',
+      provoke: async (site) => {
+        await (await site.streaming()).close();
+        await site.admin(`SELECT pg_drop_replication_slot('shop')`);
+        return site.line(await site.streaming(), 'Created slot');
+      },
+    },
+  ],
+};
