@@ -18,6 +18,7 @@ import type { AppName, TableRef } from './interfaces/table.interface.js';
 import { PgListenerCoreModule } from './pg-listener-core.module.js';
 import { PgListenerAppModule, type AppParts } from './pg-listener-app.module.js';
 import { DEFAULT_APP_NAME } from './pg-listener.constants.js';
+import type { PgListener } from './pg-listener.js';
 import { FeatureRegistry } from './pg-listener.registry.js';
 import {
   getChangesToken,
@@ -88,11 +89,11 @@ export class PgListenerModule {
     };
     const providers: Provider[] = [...new Set(names)].map((name) => ({
       provide: getChangesToken(name, { app }),
-      inject,
-      useFactory: (features: FeatureRegistry, parts?: AppParts) => {
-        const { listener } = partsOf(parts);
+      // The listener by its own token: a test may have put another one there.
+      inject: [FeatureRegistry, getPgListenerToken(app)],
+      useFactory: (features: FeatureRegistry, listener: PgListener) => {
         features.add(app, name);
-        return listener.changes(name);
+        return listener.changes?.(name);
       },
     }));
     providers.push(

@@ -5,6 +5,9 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { PgListener } from './pg-listener.js';
+import { getPgListenerToken } from './pg-listener.tokens.js';
 import type { HandlerDefinition } from './interfaces/handler-definition.interface.js';
 import { DEFAULT_APP_NAME } from './pg-listener.constants.js';
 import { PgListenerExplorer } from './pg-listener.explorer.js';
@@ -14,11 +17,15 @@ import { AppRuntime } from './pg-listener.runtime.js';
 /** The only provider with lifecycle hooks: wires the apps of one application, starts them, drains them, closes them. */
 @Injectable()
 export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
+  /** Apps whose listener is none of ours. */
+  private readonly overridden = new Set<string>();
+
   constructor(
     private readonly explorer: PgListenerExplorer,
     private readonly configs: PgListenerConfigRegistry,
     private readonly listeners: PgListenerRegistry,
     private readonly features: FeatureRegistry,
+    private readonly modules: ModuleRef,
   ) {}
 
   /** Discovery and wiring: mistakes fail the boot here, before anything is opened. */
@@ -33,15 +40,20 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
       for (const handler of disabled.filter(({ app }) => app === name)) {
         logger.log(`Not mapped, because it is disabled: ${describeHandler(handler)}`);
       }
-      const listener = this.listeners.get(name);
+      const listener = this.injectedListener(name);
       const named = config.subscriptions.map((table) => ({ name: table, source: 'options.subscriptions' }));
       const features = [...this.features.of(name), ...named];
-      listener.runtime = new AppRuntime(config, mine, features, listener.streams, listener.statusSubject, logger);
+      if (listener !== undefined) {
+        const { streams, statusSubject: status } = listener;
+        const parts = { config, definitions: mine, features, streams, status, logger };
+        listener.runtime = listener.createRuntime?.(parts) ?? new AppRuntime(parts);
+      }
       const hearsTables = features.length > 0 || mine.some(({ kind }) => kind === 'table');
       if (mine.some(({ kind }) => kind === 'transaction') && !hearsTables && config.publications === null) {
         logger.warn('@OnTransaction hears no table: name some in `subscriptions`, a handler or forFeature');
       }
-      if (!config.enabled) logger.log('Disabled: no connection will be opened');
+      if (listener === undefined) logger.log('Overridden by another provider: no connection will be opened');
+      else if (!config.enabled) logger.log('Disabled: no connection will be opened');
     }
   }
 
@@ -64,9 +76,23 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
     }
   }
 
+  /**
+   * The listener that the application injects. It is ours, unless a test has overridden the provider: with a
+   * `TestPgListener`, which takes the place of ours, or with something of its own, and then nothing is started.
+   */
+  private injectedListener(name: string): PgListener | undefined {
+    const injected: unknown = this.modules.get(getPgListenerToken(name), { strict: false });
+    if (!(injected instanceof PgListener)) {
+      this.overridden.add(name);
+      return undefined;
+    }
+    this.listeners.replace(name, injected);
+    return injected;
+  }
+
   private async startApp(name: string): Promise<void> {
     const { autoStart, startup } = this.configs.get(name);
-    if (!autoStart) return;
+    if (!autoStart || this.overridden.has(name)) return;
     const started = this.listeners.get(name).start();
     if (startup.wait) return started;
     // The status and the log tell of a failure; boot does not wait for it.

@@ -1,9 +1,8 @@
 import { Subscription, type BehaviorSubject } from 'rxjs';
 import { LifecycleError } from './errors/app.error.js';
 import { StartupTimeoutError } from './errors/replication.error.js';
-import { EventsDispatcher } from './events/events.dispatcher.js';
-import { HandlerRegistry } from './events/handler-registry.js';
-import { HandlerRunner } from './events/handler-runner.js';
+import { createDispatcher } from './events/create-dispatcher.js';
+import type { EventsDispatcher } from './events/events.dispatcher.js';
 import { ALL_OPERATIONS, operationMask, type ChangeStreams } from './events/change-streams.js';
 import { TablePattern } from './changes/table-pattern.js';
 import type { ListenerRuntime } from './interfaces/listener-runtime.interface.js';
@@ -25,6 +24,17 @@ export interface FeatureTable {
   readonly source: string;
 }
 
+/** What an app is wired of. */
+export interface RuntimeParts {
+  readonly config: PgListenerConfig;
+  /** In discovery order. */
+  readonly definitions: readonly HandlerDefinition[];
+  readonly features: readonly FeatureTable[];
+  readonly streams: ChangeStreams;
+  readonly status: BehaviorSubject<PgListenerStatus>;
+  readonly logger: ListenerLogger;
+}
+
 /**
  * One app, wired: handlers and observables on one side, the supervised stream on the other, the transaction sink
  * between them. Made when the application initialises; opens nothing before `start()`.
@@ -35,22 +45,16 @@ export class AppRuntime implements ListenerRuntime {
   private readonly counters = { changesReceived: 0, transactionsReceived: 0 };
   private stopping: Promise<void> | undefined;
 
-  constructor(
-    private readonly config: PgListenerConfig,
-    definitions: readonly HandlerDefinition[],
-    features: readonly FeatureTable[],
-    streams: ChangeStreams,
-    private readonly status: BehaviorSubject<PgListenerStatus>,
-    private readonly logger: ListenerLogger,
-  ) {
-    const { name, connection, retry, onExhausted, limits, slot, publications, managedPublication } = config;
-    const runners = definitions.map((each) => new HandlerRunner(each, { app: name, retry, onExhausted }));
-    this.dispatcher = new EventsDispatcher({
-      app: name,
-      limits,
-      registry: new HandlerRegistry(runners, streams),
-      streams,
-      logger,
+  private readonly config: PgListenerConfig;
+  private readonly status: BehaviorSubject<PgListenerStatus>;
+  private readonly logger: ListenerLogger;
+
+  constructor({ config, definitions, features, streams, status, logger }: RuntimeParts) {
+    this.config = config;
+    this.status = status;
+    this.logger = logger;
+    const { name, connection, slot, publications, managedPublication } = config;
+    this.dispatcher = createDispatcher(config, definitions, streams, logger, {
       onFault: (error) => this.supervisor.halt(error),
     });
     const target = { app: name, connection };

@@ -6,6 +6,7 @@ import type { ListenerRuntime } from './interfaces/listener-runtime.interface.js
 import type { TransactionSummary } from './interfaces/transaction.interface.js';
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
 import { TablePattern } from './changes/table-pattern.js';
+import type { RuntimeParts } from './pg-listener.runtime.js';
 import { LifecycleError } from './errors/app.error.js';
 import { ChangeStreams, operationMask } from './events/change-streams.js';
 
@@ -28,11 +29,14 @@ export class PgListener {
   /** @internal Set when the application initialises. */
   runtime: ListenerRuntime | undefined;
 
-  constructor(private readonly config: PgListenerConfig) {
+  constructor(private readonly config: Pick<PgListenerConfig, 'name' | 'enabled'>) {
     this.name = config.name;
     this.statusSubject = new BehaviorSubject<PgListenerStatus>({ app: config.name, state: 'idle', since: new Date() });
     this.status$ = this.statusSubject.asObservable();
   }
+
+  /** @internal What to drive instead of a stream from a server: the testing kit's. */
+  createRuntime?(parts: RuntimeParts): ListenerRuntime;
 
   get status(): PgListenerStatus {
     return this.statusSubject.value;

@@ -10,6 +10,11 @@ export class AppRegistry<Entry> {
     this.entries.set(name, entry);
   }
 
+  /** Puts another one in its place. */
+  replace(name: string, entry: Entry): void {
+    this.entries.set(name, entry);
+  }
+
   has(name: string): boolean {
     return this.entries.has(name);
   }

@@ -8,24 +8,30 @@ import type { DeliveryUnit, TransactionSink } from '../interfaces/transaction-si
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
 import { isBeyond, laterOf } from '../changes/wal-position.js';
 import type { ChangeStreams } from './change-streams.js';
-import { decideFailure } from './failure-policy.js';
+import { decideFailure, failureText } from './failure-policy.js';
 import type { HandlerRegistry, Route } from './handler-registry.js';
 import type { HandlerRunner } from './handler-runner.js';
 import { TransactionCollector } from './transaction-collector.js';
-import { describeWork, WorkQueue, type Work } from './work-queue.js';
+import { describeWork, transactionOf, WorkQueue, type Work } from './work-queue.js';
 
 /** How long handlers may keep the event loop before timers and sockets get a turn. */
 const SLICE_MS = 20;
 const MOST_CALLS_UNCHECKED = 64;
 
-export interface DispatcherOptions {
+/** What cannot be settled by calling handlers again. */
+export interface FaultHooks {
+  /** The app cannot go on: its stream must halt. */
+  readonly onFault: (error: Error) => void;
+  /** A handler has used up its attempts. True: the caller has taken the work away, and it is not tried again. */
+  readonly onExhausted?: (error: unknown) => boolean;
+}
+
+export interface DispatcherOptions extends FaultHooks {
   readonly app: string;
   readonly limits: { readonly changes: number; readonly bytes: number };
   readonly registry: HandlerRegistry;
   readonly streams: ChangeStreams;
   readonly logger: ListenerLogger;
-  /** The app cannot go on: its stream must halt. */
-  readonly onFault: (error: Error) => void;
 }
 
 /**
@@ -267,13 +273,12 @@ export class EventsDispatcher implements TransactionSink {
     const runner = this.runners[this.next]!;
     this.failures++;
     const decision = decideFailure(this.attempt, runner.retry, runner.onExhausted);
+    if (decision.isExhausted && this.options.onExhausted?.(error)) return;
     const reason = asError(error);
-    const what = `Handler ${runner.id} failed on ${describeWork(this.work!)} (attempt ${this.attempt})`;
-    const hold = decision.isExhausted ? '; the position holds until it succeeds' : '';
     // The stack is the same each time; once says where, and once more when it gets serious.
     const isTold = this.attempt > 1 && this.attempt !== runner.retry.attempts;
-    const stack = isTold ? undefined : reason.stack;
-    this.options.logger.error(`${what}: ${reason.message}; next try in ${decision.delayMs} ms${hold}`, stack);
+    const text = failureText(runner.id, describeWork(this.work!), this.attempt, decision, reason);
+    this.options.logger.error(text, isTold ? undefined : reason.stack);
     if (decision.isExhausted) this.blocked = runner.id;
     this.attempt++;
     this.timer = setTimeout(() => this.retry(), decision.delayMs);
@@ -350,10 +355,4 @@ export class EventsDispatcher implements TransactionSink {
     this.abandon();
     this.options.onFault(new TransactionTooLargeError(app, change.lsn, limit));
   }
-}
-
-function transactionOf(work: Work): TransactionInfo {
-  if (work.kind === 'change') return work.change.transaction;
-  if (work.kind === 'message') return work.message.transaction;
-  return work.transaction.info;
 }

@@ -35,6 +35,18 @@ export function decideFailure(
   }
 }
 
+/** What the log says of a failed attempt. */
+export function failureText(
+  handler: string,
+  work: string,
+  attempt: number,
+  { delayMs, isExhausted }: FailureDecision,
+  reason: Error,
+): string {
+  const hold = isExhausted ? '; the position holds until it succeeds' : '';
+  return `Handler ${handler} failed on ${work} (attempt ${attempt}): ${reason.message}; next try in ${delayMs} ms${hold}`;
+}
+
 function grownDelay(attempt: number, { minDelayMs, maxDelayMs, factor }: RetryPolicy): number {
   // 0 stays 0, also where the factor's power has become infinite.
   return minDelayMs && Math.min(minDelayMs * factor ** (attempt - 1), maxDelayMs);

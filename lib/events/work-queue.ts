@@ -1,6 +1,6 @@
 import type { RowChange } from '../changes/change.js';
 import type { LogicalMessageEvent } from '../changes/logical-message.js';
-import type { CommittedTransaction } from '../changes/transaction.js';
+import type { CommittedTransaction, TransactionInfo } from '../changes/transaction.js';
 import type { DeliveryUnit } from '../interfaces/transaction-sink.interface.js';
 import type { Route } from './handler-registry.js';
 
@@ -104,4 +104,11 @@ export function describeWork(work: Work): string {
   }
   if (work.kind === 'message') return `the message with prefix "${work.message.prefix}" (${work.message.lsn})`;
   return `the transaction committed at ${work.transaction.lsn}`;
+}
+
+/** The transaction that it belongs to. */
+export function transactionOf(work: Work): TransactionInfo {
+  if (work.kind === 'change') return work.change.transaction;
+  if (work.kind === 'message') return work.message.transaction;
+  return work.transaction.info;
 }

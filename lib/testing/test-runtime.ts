@@ -1,0 +1,154 @@
+import type { BehaviorSubject } from 'rxjs';
+import type { ChangePlace } from '../changes/change.js';
+import { CommittedTransaction, TransactionInfo, TransactionTally } from '../changes/transaction.js';
+import { createDispatcher } from '../events/create-dispatcher.js';
+import type { EventsDispatcher } from '../events/events.dispatcher.js';
+import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
+import type { ListenerRuntime } from '../interfaces/listener-runtime.interface.js';
+import type { PgListenerState, PgListenerStats, PgListenerStatus } from '../interfaces/status.interface.js';
+import { formatLsn } from '../protocol/lsn.js';
+import type { RuntimeParts } from '../pg-listener.runtime.js';
+import type { Emission } from './emissions.js';
+
+/** Any position will do; one that looks like those of a server is easier to read. */
+const FIRST_LSN = 0x1000028n;
+const LSN_STEP = 0x100n;
+const FIRST_XID = 701;
+
+/** The handlers and observables of one app, with nothing before the dispatcher: transactions come from `emit`. */
+export class TestRuntime implements ListenerRuntime {
+  private readonly dispatcher: EventsDispatcher;
+  private readonly app: string;
+  private readonly status: BehaviorSubject<PgListenerStatus>;
+  private readonly shutdownTimeoutMs: number;
+  private called: string[] = [];
+  private fail: (error: unknown) => void = () => undefined;
+  private transactions = 0;
+  private changes = 0;
+  private tail: Promise<unknown> = Promise.resolve();
+
+  constructor({ config, definitions, streams, status, logger }: RuntimeParts) {
+    this.app = config.name;
+    this.status = status;
+    this.shutdownTimeoutMs = config.shutdownTimeoutMs;
+    const told = definitions.map((each) => this.withoutDelays(this.withRecord(each)));
+    this.dispatcher = createDispatcher(config, told, streams, logger, {
+      onFault: (error) => this.giveUp(error),
+      onExhausted: (error) => this.giveUp(error),
+    });
+  }
+
+  get blockedHandler(): null {
+    return null;
+  }
+
+  async start(): Promise<void> {
+    this.dispatcher.begin();
+    this.enter('streaming');
+  }
+
+  async stop(): Promise<void> {
+    if (this.status.value.state !== 'streaming') return;
+    const impatient = setTimeout(() => this.dispatcher.abandon(), this.shutdownTimeoutMs);
+    await this.dispatcher.drain();
+    clearTimeout(impatient);
+    this.enter('stopped');
+  }
+
+  /**
+   * One transaction, when those before it have settled.
+   *
+   * @returns ids of the handlers that were called, in order
+   * @throws what a handler has thrown at its last attempt
+   */
+  emit(emissions: readonly Emission[]): Promise<string[]> {
+    const emitted = this.tail.then(() => this.deliver(emissions));
+    this.tail = emitted.catch(() => undefined);
+    return emitted;
+  }
+
+  stats(state: PgListenerState): PgListenerStats {
+    const { app, dispatcher, changes, transactions } = this;
+    const { changesHandled, failures, queue } = dispatcher;
+    const lsn = transactions === 0 ? null : formatLsn(this.commitLsn);
+    return {
+      app,
+      state,
+      changesReceived: changes,
+      changesHandled,
+      transactionsReceived: transactions,
+      failures,
+      reconnects: 0,
+      pendingChanges: queue.pendingChanges,
+      pendingBytes: queue.pendingBytes,
+      unsettledTransactions: queue.pendingChanges === 0 ? 0 : 1,
+      confirmedLsn: lsn,
+      receivedLsn: lsn,
+    };
+  }
+
+  private get commitLsn(): bigint {
+    return FIRST_LSN + BigInt(this.transactions) * LSN_STEP;
+  }
+
+  private deliver(emissions: readonly Emission[]): Promise<string[]> {
+    this.called = [];
+    this.transactions++;
+    const { dispatcher, called, commitLsn } = this;
+    const transaction = new TransactionInfo(this.app, commitLsn, FIRST_XID + this.transactions, new Date());
+    const tally = new TransactionTally();
+    return new Promise((resolve, reject) => {
+      let isGivenUp = false;
+      this.fail = (error) => {
+        isGivenUp = true;
+        reject(error as Error);
+      };
+      for (const [index, each] of emissions.entries()) {
+        if (isGivenUp) return;
+        const walLow = Number(commitLsn) - emissions.length + index;
+        this.hand(each, transaction, tally, { walHigh: 0, walLow, ordinal: 0, index });
+      }
+      if (isGivenUp) return;
+      dispatcher.commit(new CommittedTransaction(transaction, tally), { settle: () => resolve(called) });
+    });
+  }
+
+  private hand(emission: Emission, transaction: TransactionInfo, tally: TransactionTally, place: ChangePlace): void {
+    const { dispatcher } = this;
+    if (emission.kind === 'message') return dispatcher.message(emission.make(transaction, place), 0, null);
+    const { table } = emission;
+    const change = emission.make(transaction, table, place);
+    this.changes++;
+    tally.add(table, change.operation);
+    dispatcher.change(change, dispatcher.route(table.schema, table.table), 0);
+  }
+
+  /** The test has to hear of it; what is left of the transaction is dropped, and the next one starts afresh. */
+  private giveUp(error: unknown): true {
+    this.dispatcher.abandon();
+    this.dispatcher.begin();
+    this.fail(error);
+    return true;
+  }
+
+  private withRecord(definition: HandlerDefinition): HandlerDefinition {
+    const { id, callback } = definition;
+    const record = (attempt: number): void => void (attempt === 1 && this.called.push(id));
+    return {
+      ...definition,
+      callback(payload, context) {
+        record((context as { attempt: number }).attempt);
+        return callback.call(this, payload, context);
+      },
+    };
+  }
+
+  /** As many attempts as in earnest, one right after the other. */
+  private withoutDelays(definition: HandlerDefinition): HandlerDefinition {
+    return { ...definition, retry: { ...definition.retry, minDelayMs: 0 } };
+  }
+
+  private enter(state: PgListenerState): void {
+    this.status.next({ app: this.app, state, since: new Date() });
+  }
+}
