@@ -24,6 +24,13 @@ interface Finding {
   readonly id: string;
 }
 
+interface Explored {
+  readonly definition: HandlerDefinition;
+  /** Class, method and module, for error texts. */
+  readonly place: string;
+  readonly isEnabled: boolean;
+}
+
 export interface ExploredHandlers {
   /** In discovery order. */
   readonly enabled: readonly HandlerDefinition[];
@@ -44,7 +51,7 @@ export class PgListenerExplorer {
   /** @throws HandlerDefinitionError */
   explore(configs: ReadonlyMap<string, PgListenerConfig>): ExploredHandlers {
     const mistakes: string[] = [];
-    const handlers = new Map<string, { definition: HandlerDefinition; place: string; isEnabled: boolean }>();
+    const handlers = new Map<string, Explored>();
     for (const finding of this.findings()) {
       const app = finding.metadata.options.app ?? DEFAULT_APP_NAME;
       const place = `${finding.className}.${finding.methodName} (module ${finding.wrapper.host?.name ?? 'unknown'})`;
@@ -59,8 +66,7 @@ export class PgListenerExplorer {
       mistakes.push(...this.mistakesOf(finding, definition).map((mistake) => `${place} ${mistake}`));
       const key = `${app}\0${definition.id}`;
       const twin = handlers.get(key);
-      if (twin !== undefined)
-        mistakes.push(`${place} and ${twin.place} have one id, "${definition.id}": give one of them an \`id\``);
+      if (twin !== undefined) mistakes.push(twinMistake({ definition, place }, twin));
       const isEnabled = override?.enabled ?? finding.metadata.options.enabled ?? true;
       handlers.set(key, { definition, place, isEnabled });
     }
@@ -78,11 +84,13 @@ export class PgListenerExplorer {
   }
 
   private *findings(): Generator<Finding> {
+    const seen = new Set<object>();
     for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
-      // An alias (useExisting) is the same object again: its handlers would run twice.
-      if (wrapper.isAlias) continue;
       const instance = wrapper.instance as object | null | undefined;
       if (instance === null || instance === undefined || typeof instance !== 'object') continue;
+      // One object under several tokens (useExisting, or a factory that hands on what it was given) is one handler.
+      if (wrapper.isAlias || seen.has(instance)) continue;
+      seen.add(instance);
       const prototype = Object.getPrototypeOf(instance) as object | null;
       if (prototype === null || prototype === Object.prototype) continue;
       const className = instance.constructor?.name ?? 'anonymous class';
@@ -158,6 +166,17 @@ function tableMistakes(metadata: HandlerMetadata & { kind: 'table' }, definition
     mistakes.push(`has a table that cannot be read: ${error.message}`);
   }
   return mistakes;
+}
+
+type Twin = Pick<Explored, 'definition' | 'place'>;
+
+function twinMistake(one: Twin, other: Twin): string {
+  const { id, instance, callback } = one.definition;
+  const isOneClass = callback === other.definition.callback && instance !== other.definition.instance;
+  const mend = isOneClass
+    ? 'the class is provided twice, and each change would be handled twice. Provide it in one module and export it there'
+    : 'give one of them an `id`';
+  return `${one.place} and ${other.place} have one id, "${id}": ${mend}`;
 }
 
 function unknownId(id: string, app: string, handlers: readonly { definition: HandlerDefinition }[]): string {

@@ -13,6 +13,9 @@ import { DEFAULT_APP_NAME } from './pg-listener.constants.js';
 import { PgListenerExplorer } from './pg-listener.explorer.js';
 import { FeatureRegistry, PgListenerConfigRegistry, PgListenerRegistry } from './pg-listener.registry.js';
 import { AppRuntime } from './pg-listener.runtime.js';
+import { PgListenerConfigError } from './errors/config.error.js';
+import type { PgListenerConfig } from './configs/pg-listener-config.js';
+import { serverOf } from './replication/connection-target.js';
 
 /** The only provider with lifecycle hooks: wires the apps of one application, starts them, drains them, closes them. */
 @Injectable()
@@ -32,6 +35,7 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
   onModuleInit(): void {
     this.features.seal();
     const configs = new Map(this.configs.names().map((name) => [name, this.configs.get(name)]));
+    refuseSharedSlots([...configs.values()]);
     const { enabled, disabled } = this.explorer.explore(configs);
     for (const [name, config] of configs) {
       const logger = new Logger(loggerContext(name));
@@ -101,6 +105,21 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
 
   private async stopAll(): Promise<void> {
     await Promise.all(this.listeners.names().map((name) => this.listeners.get(name).stop()));
+  }
+}
+
+/** @throws PgListenerConfigError where two apps of the application have one slot: the second would stand by for ever */
+function refuseSharedSlots(configs: readonly PgListenerConfig[]): void {
+  const owners = new Map<string, string>();
+  for (const { name, slot, enabled, connection } of configs) {
+    if (!enabled || slot.name === null) continue;
+    const key = `${slot.name} at ${serverOf({ app: name, connection })}`;
+    const owner = owners.get(key);
+    if (owner !== undefined) {
+      const problem = `is that of the app "${owner}" on the same server; each app needs a slot of its own`;
+      throw new PgListenerConfigError(name, [{ path: 'slot', problem }]);
+    }
+    owners.set(key, name);
   }
 }
 

@@ -12,6 +12,10 @@ import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
  * @publicApi
  */
 export function OnLogicalMessage(prefix?: string, options?: PlainHandlerOptions): HandlerDecorator<LogicalMessage> {
-  return (_target, _key, descriptor) =>
-    addHandlerMetadata(descriptor, { kind: 'message', prefix: prefix ?? null, options: storedOptions(options) });
+  return (target, key, descriptor) =>
+    addHandlerMetadata(target, key, descriptor, {
+      kind: 'message',
+      prefix: prefix ?? null,
+      options: storedOptions(options),
+    });
 }

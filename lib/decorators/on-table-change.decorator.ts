@@ -77,10 +77,10 @@ export interface OnTableChange {
  * @publicApi
  */
 export const OnTableChange: OnTableChange = (selector: unknown, operations?: unknown, options?: unknown) =>
-  ((_target: object, _key: string | symbol, descriptor: PropertyDescriptor) => {
+  ((target: object, key: string | symbol, descriptor: PropertyDescriptor) => {
     const selected = (Array.isArray(selector) ? selector : [selector]) as unknown[];
     const entities = selected.filter((each) => typeof each === 'function') as { name: string }[];
-    addHandlerMetadata(descriptor, {
+    addHandlerMetadata(target, key, descriptor, {
       kind: 'table',
       tables: selected
         .filter((each) => typeof each !== 'function')

@@ -14,6 +14,6 @@ import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
  * @publicApi
  */
 export function OnTransaction(options?: PlainHandlerOptions): HandlerDecorator<Transaction> {
-  return (_target, _key, descriptor) =>
-    addHandlerMetadata(descriptor, { kind: 'transaction', options: storedOptions(options) });
+  return (target, key, descriptor) =>
+    addHandlerMetadata(target, key, descriptor, { kind: 'transaction', options: storedOptions(options) });
 }

@@ -42,6 +42,12 @@ export function applicationName(target: ConnectionTarget): string {
   return connectionParameters.application_name ?? '';
 }
 
+/** `host:port`: what slot names are unique in. */
+export function serverOf(target: ConnectionTarget): string {
+  const { host, port } = makeClient(target);
+  return `${host}:${port}`;
+}
+
 /** `user@host:port/database`. */
 export function describeTarget(target: ConnectionTarget): string {
   const { user, host, port, database } = makeClient(target);

@@ -101,7 +101,12 @@ export function planPublications(
     else if (wanting.some((each) => (each.mask & NEEDS_IDENTITY) !== 0)) passedOver.push(name);
     append.push(table);
   }
-  return { full, append, faults, warnings: passedOver.length === 0 ? [] : [identityWarning(passedOver)] };
+  const warnings = passedOver.length === 0 ? [] : [identityWarning(passedOver)];
+  for (const { pattern, source } of subscriptions) {
+    if (pattern.namedTables.length > 0 || tables.some((each) => pattern.matches(each.schema, each.table))) continue;
+    warnings.push(`No table matches what ${source} listens to. One that is made later is heard after the next start`);
+  }
+  return { full, append, faults, warnings };
 }
 
 /** One line for each table that is named outright and does not exist, with all who name it. */

@@ -2,13 +2,11 @@ import 'reflect-metadata';
 import { Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Inject, Injectable, Module, type DynamicModule, type Type } from '@nestjs/common';
-import { LazyModuleLoader, NestFactory } from '@nestjs/core';
+import { NestFactory } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import type { Observable } from 'rxjs';
 import {
-  DuplicateAppError,
   getPgListenerToken,
-  HandlerDefinitionError,
   InjectChanges,
   InjectPgListener,
   InjectPgListenerConfig,
@@ -16,11 +14,9 @@ import {
   OnTableChange,
   PgListener,
   PgListenerConfig,
-  PgListenerConfigError,
   PgListenerModule,
   PgListenerRegistry,
   StartupTimeoutError,
-  UnknownAppError,
   type Change,
   type InsertChange,
   type PgListenerOptionsFactory,
@@ -34,15 +30,6 @@ const idOf = (change: Change): number => Number((change as InsertChange).record[
 
 const compile = (imports: DynamicModule[], providers: Type[] = []) =>
   Test.createTestingModule({ imports, providers }).setLogger(new LogCollector()).compile();
-const boot = async (imports: DynamicModule[], providers: Type[] = []): Promise<void> => {
-  const module = await compile(imports, providers);
-  try {
-    await module.init();
-  } finally {
-    await module.close();
-  }
-};
-
 describe('the module in the life of an application', () => {
   let one: TestDatabase;
   let two: TestDatabase;
@@ -216,66 +203,6 @@ describe('the module in the life of an application', () => {
     expect(module.get(Feature, { strict: false }).listener.name).toBe('default');
   });
 
-  it('may be asked for one table in ten modules', async () => {
-    const modules = Array.from({ length: 10 }, (_, index) => {
-      const each = { [`Feature${index}`]: class {} }[`Feature${index}`]!;
-      Module({ imports: [PgListenerModule.forFeature(['orders'])] })(each);
-      return { module: each };
-    });
-    const app = await startApplication({ connection: one.url, slot: one.slot('ten') }, [], modules);
-    opened.push(app);
-    expect(app.listener.status.state).toBe('streaming');
-  });
-
-  it('refuses at boot what cannot work, all mistakes at once', async () => {
-    const off = { ...NOWHERE, autoStart: false };
-    @Injectable()
-    class Wrong {
-      @OnTableChange('orders', 'insert', { app: 'nope' })
-      a(): void {}
-      @OnTableChange('orders', 'insert', { id: 'twin' })
-      b(): void {}
-      @OnTableChange('orders', 'delete', { id: 'twin' })
-      c(): void {}
-      @OnTableChange('orders', 'insert', { concurrency: 4 })
-      d(): void {}
-      @OnTableChange('!orders', 'insert', { retry: { attempts: 0 } })
-      e(): void {}
-    }
-    const error = await boot([PgListenerModule.forRoot({ ...off, handlers: { ghost: {} } })], [Wrong]).catch(
-      (e: unknown) => e,
-    );
-    expect(error).toBeInstanceOf(HandlerDefinitionError);
-    const { message } = error as Error;
-    for (const part of [
-      'app "nope"',
-      'one id, "twin"',
-      '`concurrency`',
-      'excludes only',
-      'retry.attempts',
-      '"ghost"',
-    ]) {
-      expect(message).toContain(part);
-    }
-    await expect(boot([PgListenerModule.forRoot(off), PgListenerModule.forRoot(off)])).rejects.toThrow(
-      DuplicateAppError,
-    );
-    await expect(boot([PgListenerModule.forFeature('orders', 'ghost')])).rejects.toThrow(UnknownAppError);
-    await expect(
-      boot([PgListenerModule.forRootAsync({ useFactory: () => ({ ...off, name: 'x' }) as never })]),
-    ).rejects.toThrow(/belongs beside the factory/);
-    expect(() => PgListenerModule.forRootAsync({})).toThrow(PgListenerConfigError);
-    const faults = await boot([
-      PgListenerModule.forRoot({ connection: 'hunter2', slot: 'Shop!', limits: { changes: 'x' } } as never),
-    ]).catch((e: unknown) => e);
-    expect((faults as PgListenerConfigError).faults.map(({ path }) => path)).toEqual([
-      'connection',
-      'slot',
-      'limits.changes',
-    ]);
-    expect((faults as Error).message).not.toContain('hunter2');
-  });
-
   it('lets the options name tables and switch handlers off by id', async () => {
     const seen: string[] = [];
     await one.query('CREATE TABLE IF NOT EXISTS moved (id int PRIMARY KEY)');
@@ -322,14 +249,11 @@ describe('the module in the life of an application', () => {
     expect(app.listener.health()).toMatchObject({ status: 'down', reason: expect.stringContaining('ECONNREFUSED') });
   });
 
-  it('says what to do when it is used before the application has initialised, or loaded lazily', async () => {
+  it('says what to do when it is used before the application has initialised', async () => {
     const module = await compile([PgListenerModule.forRoot({ ...NOWHERE, autoStart: false })]);
     opened.push(module);
     await expect(module.get(PgListener).start()).rejects.toThrow(LifecycleError);
     await module.init();
-    @Module({ imports: [PgListenerModule.forFeature('orders')] })
-    class Late {}
-    await expect(module.get(LazyModuleLoader).load(() => Late)).rejects.toThrow(/loaded lazily/);
   });
 
   it('tells every state by status$, the present one first', async () => {

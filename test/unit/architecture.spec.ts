@@ -27,7 +27,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   configs: { ours: ['interfaces', 'errors'], outside: NEST, outsideTypes: ['pg'] },
   replication: { ours: ['changes', 'decoder', 'protocol', 'configs', 'interfaces', 'errors'], outside: ['pg'] },
   events: { ours: ['changes', 'protocol', 'configs', 'interfaces', 'errors'], outside: [...NEST, 'rxjs'] },
-  decorators: { ours: ['interfaces', 'pg-listener.tokens.ts', 'pg-listener.constants.ts'], outside: NEST },
+  decorators: { ours: ['interfaces', 'errors', 'pg-listener.tokens.ts', 'pg-listener.constants.ts'], outside: NEST },
   testing: {
     ours: ['events', 'changes', 'protocol', 'interfaces', 'errors', 'pg-listener.ts', 'pg-listener.constants.ts'],
     ourTypes: ['pg-listener.runtime.ts'],

@@ -66,7 +66,12 @@ describe('the tables of a publication', () => {
   });
 
   it('may be none where a pattern finds none: there may be some tomorrow', () => {
-    expect(plan(tables, wants('later.*'))).toEqual({ full: [], append: [], warnings: [] });
+    expect(plan(tables, wants('later.*'))).toEqual({
+      full: [],
+      append: [],
+      warnings: [expect.stringContaining('No table matches what Orders.onChange listens to')],
+    });
+    expect(plan(tables, wants(['orders', 'later.*'])).warnings).toEqual([]);
   });
 });
 
