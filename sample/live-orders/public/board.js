@@ -8,6 +8,9 @@ const REMEMBER_MS = 12_000;
 /** How long a deleted row stays to be seen. */
 const FAREWELL_MS = 1_800;
 
+const NONE = 'No orders. Insert one, here or with psql.';
+const OLDER = 'None of the orders shown here is left. Reload the page to see older ones.';
+
 const COLUMNS = ['customer', 'item', 'quantity', 'amount', 'status'];
 const OPEN_STATES = new Set(['new', 'paid', 'packed', 'shipped']);
 const WORDS = { insert: 'inserted', update: 'updated', delete: 'deleted' };
@@ -18,6 +21,8 @@ export class Board {
   /** By id: the row, its element, and the timer that ends what it remembers. */
   #entries = new Map();
   #calm = false;
+  /** The table holds older rows, which are not shown. */
+  #isPartial = false;
 
   get newestId() {
     return this.#entries.size === 0 ? undefined : Math.max(...this.#entries.keys());
@@ -42,6 +47,7 @@ export class Board {
   load(rows) {
     this.#clear();
     for (const row of rows) this.#put(row);
+    this.#isPartial = rows.length >= SHOWN;
     this.#count();
   }
 
@@ -91,7 +97,10 @@ export class Board {
     this.#body.insertBefore(element, below ?? null);
     const entry = { row: {}, element, timer: undefined };
     this.#entries.set(id, entry);
-    if (this.#entries.size > SHOWN) this.#drop(Math.min(...this.#entries.keys()));
+    if (this.#entries.size > SHOWN) {
+      this.#isPartial = true;
+      this.#drop(Math.min(...this.#entries.keys()));
+    }
     return entry;
   }
 
@@ -138,10 +147,13 @@ export class Board {
   #clear() {
     for (const id of this.#entries.keys()) this.#drop(id);
     this.#body.replaceChildren();
+    this.#isPartial = false;
   }
 
   #count() {
-    byId('count').textContent = this.#entries.size < SHOWN ? this.#entries.size : `the newest ${SHOWN}`;
-    byId('empty').hidden = this.#entries.size > 0;
+    const { size } = this.#entries;
+    byId('count').textContent = this.#isPartial ? `the newest ${size}` : size;
+    byId('empty').textContent = this.#isPartial ? OLDER : NONE;
+    byId('empty').hidden = size > 0;
   }
 }
