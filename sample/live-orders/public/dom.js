@@ -16,6 +16,8 @@ export function shown(column, value) {
 /** Fills an element with a value, the value before beside it where there is one: `undefined` means there is none. */
 export function setValue(element, column, value, before) {
   const now = shown(column, value);
+  // What is cut off on a small screen can be read there.
+  element.title = before === undefined ? now : `${shown(column, before)} → ${now}`;
   if (before === undefined) return element.replaceChildren(now);
   const old = document.createElement('del');
   const fresh = document.createElement('ins');

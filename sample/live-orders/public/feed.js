@@ -1,4 +1,4 @@
-import { byId, fromTemplate, setValue, shown, timeOf } from './dom.js';
+import { byId, fromTemplate, setValue, timeOf } from './dom.js';
 import { arrive } from './motion.js';
 
 const COMMITS_SHOWN = 40;
@@ -80,7 +80,6 @@ function differences({ operation, record, oldRecord, changedColumns }) {
     const name = document.createElement('dt');
     const value = document.createElement('dd');
     name.textContent = column;
-    value.title = `${shown(column, oldRecord[column])} → ${shown(column, record[column])}`;
     setValue(value, column, record[column], oldRecord[column]);
     pair.append(name, value);
     return pair;
