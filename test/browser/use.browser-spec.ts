@@ -32,8 +32,8 @@ describe('the page can be used', () => {
 
   afterEach(async () => {
     expect(await environment.isSameDocument()).toBe(true);
-    expect(page.complaints).toEqual([]);
     expect(environment.foreignRequests()).toEqual([]);
+    expect(page.complaints.splice(0)).toEqual([]);
   });
 
   /** Does something that makes one commit, and gives it as the page shows it. */

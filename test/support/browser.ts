@@ -1,3 +1,4 @@
+import { spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, constants, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -46,7 +47,7 @@ export function findBrowser(env: NodeJS.ProcessEnv = process.env): string | unde
 
 /** A headless Chromium with an empty profile of its own. */
 export async function launchBrowser(): Promise<TestBrowser> {
-  // Its profile and sockets: the browser leaves some of them behind where it is killed.
+  // All that it writes goes there: its sockets, and what it would keep in the home of the user.
   const folder = mkdtempSync(join(tmpdir(), 'pg-listener-browser-'));
   const server = await chromium
     .launchServer({
@@ -57,15 +58,17 @@ export async function launchBrowser(): Promise<TestBrowser> {
       chromiumSandbox: false,
       args: SWITCHES,
       artifactsDir: folder,
-      env: { ...process.env, TMPDIR: folder },
+      env: { ...process.env, TMPDIR: folder, XDG_CONFIG_HOME: folder, XDG_CACHE_HOME: folder },
     })
     .catch((error: unknown) => {
       rmSync(folder, { recursive: true, force: true });
       throw error;
     });
+  const guard = guardAgainstOrphans(server.process(), folder);
   const close = async (): Promise<void> => {
     const impatient = setTimeout(() => void server.kill(), PATIENCE_MS);
     await server.close().finally(() => clearTimeout(impatient));
+    guard.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   };
   try {
@@ -74,6 +77,18 @@ export async function launchBrowser(): Promise<TestBrowser> {
     await close();
     throw error;
   }
+}
+
+/** Waits for the end of this process, whose pipe it holds, and then takes the browser and its folders along. */
+function guardAgainstOrphans({ pid, spawnargs }: ChildProcess, folder: string): ChildProcess {
+  const profile = spawnargs.find((each) => each.startsWith('--user-data-dir='))!.split('=')[1]!;
+  const script = 'trap "" INT TERM HUP; read -r _; kill -KILL "-$1" 2>/dev/null; sleep 0.5; rm -rf "$2" "$3"';
+  const guard = spawn('/bin/sh', ['-c', script, 'sh', String(pid), folder, profile], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  guard.unref();
+  return guard;
 }
 
 function isProgram(path: string): boolean {
