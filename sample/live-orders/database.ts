@@ -1,13 +1,17 @@
 import { Logger } from '@nestjs/common';
 import { startPostgres, type PostgresServer } from 'nestjs-pg-listener/testing';
 import pg from 'pg';
-import { cannotStartOn, noServer, unavailable } from './database-errors.js';
-import { preferred } from './port.js';
-import { psqlLine } from './psql-line.js';
+import { cannotStartOn, noServer } from '../boot/database-errors.js';
+import { preferred } from '../boot/port.js';
+import { psqlLine } from '../boot/psql-line.js';
+import { unavailable } from './database-errors.js';
 import { CREATE_TABLE, FIRST_ORDERS } from './schema.js';
 
 /** Not PostgreSQL's usual one, which may be in use on a developer's machine. */
 const EMBEDDED_PORT = 54_329;
+
+/** Names a database of one's own. */
+const VARIABLE = 'DATABASE_URL';
 
 /** Runs one statement of a transaction. */
 export type Query = (sql: string, values?: unknown[]) => Promise<unknown>;
@@ -21,20 +25,21 @@ export class Database {
     private readonly server?: PostgresServer,
   ) {
     this.pool = new pg.Pool({ connectionString: url, connectionTimeoutMillis: 5_000 });
+    const logger = new Logger('Database');
     // A server that restarts ends idle connections; unheard, that error would end the process.
-    this.pool.on('error', (error) => new Logger('Database').warn(`Lost a connection: ${error.message}`));
+    this.pool.on('error', ({ message }) => this.pool.ending || logger.warn(`Lost a connection: ${message}`));
   }
 
   /** Opens the database at `url`; without one, a PostgreSQL of our own that lives as long as this object. */
   static async open(url: string | undefined): Promise<Database> {
-    const server = url ? undefined : await startPostgres({ port: await preferred(EMBEDDED_PORT) }).catch(noServer);
+    const server = url ? undefined : await startOwn();
     const database = new Database(url || server!.url, server);
     try {
       await database.prepare();
       return database;
     } catch (error) {
       await database.close();
-      throw cannotStartOn(database.psql, error);
+      throw cannotStartOn(VARIABLE, database.psql, error);
     }
   }
 
@@ -44,7 +49,7 @@ export class Database {
 
   /** The line that opens the same database from outside. */
   get psql(): string {
-    return psqlLine(this.url);
+    return psqlLine(this.url, VARIABLE);
   }
 
   async query<Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []): Promise<Row[]> {
@@ -77,4 +82,9 @@ export class Database {
     // Before there is a slot: these are rows that were there already. A database of yours is left as it is.
     if (this.isEmbedded) await this.pool.query(FIRST_ORDERS);
   }
+}
+
+async function startOwn(): Promise<PostgresServer> {
+  const port = await preferred(EMBEDDED_PORT);
+  return startPostgres({ port }).catch((error: unknown) => Promise.reject(noServer([VARIABLE], error)));
 }

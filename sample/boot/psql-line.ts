@@ -1,6 +1,10 @@
-/** What one types to reach a database from outside. Without the password: psql asks for it, or reads ~/.pgpass. */
-export function psqlLine(url: string): string {
-  if (!URL.canParse(url)) return 'psql "$DATABASE_URL"';
+/**
+ * What one types to reach a database from outside. Without the password: psql asks for it, or reads ~/.pgpass.
+ *
+ * @param variable that holds the URL
+ */
+export function psqlLine(url: string, variable: string): string {
+  if (!URL.canParse(url)) return `psql "$${variable}"`;
   const shown = new URL(url);
   shown.password = '';
   shown.searchParams.delete('password');

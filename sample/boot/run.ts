@@ -1,0 +1,29 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/**
+ * Runs a sample until SIGINT or SIGTERM, then ends the process: with 0 after a signal, at whatever point it came, and
+ * with 1 and one sentence after a failure. A signal only aborts `interrupted`: the sample closes in its own order.
+ */
+export function run(title: string, sample: (interrupted: AbortSignal) => Promise<void>): void {
+  // A second signal changes nothing: npm passes on what the terminal has sent already.
+  const interruption = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
+  void outcomeOf(sample, interruption.signal).then((failure) => {
+    if (failure !== undefined) console.error(`\n${title} did not start: ${failure.message}\n`);
+    process.exit(failure === undefined ? 0 : 1);
+  });
+}
+
+async function outcomeOf(
+  sample: (interrupted: AbortSignal) => Promise<void>,
+  interrupted: AbortSignal,
+): Promise<Error | undefined> {
+  try {
+    await sample(interrupted);
+    return undefined;
+  } catch (error) {
+    // Ctrl-C reaches the programs that we wait for as well, and they may be the first to say so. That is no failure.
+    await sleep(50);
+    return interrupted.aborted ? undefined : (error as Error);
+  }
+}
