@@ -45,7 +45,8 @@ export interface HandlerOptions<Row = any, App = string, Batch = BatchOptions | 
 /** Options of `@OnTransaction` and `@OnLogicalMessage`. */
 export type PlainHandlerOptions = Pick<HandlerOptions, 'id' | 'app' | 'retry' | 'onExhausted' | 'enabled'>;
 
-export type Delivered<C, Batch> = [Batch] extends [BatchOptions] ? readonly C[] : C;
+/** By the key, not by `extends BatchOptions`: without `strictNullChecks`, `undefined` extends everything. */
+export type Delivered<C, Batch> = 'size' extends keyof Batch ? readonly C[] : C;
 export type ContextOf<Tx> = [Tx] extends [true] ? TransactionalContext : PgListenerContext;
 
 /** A legacy method decorator that only fits a method able to take `C`. */
