@@ -116,13 +116,16 @@ export class PgOutputDecoder {
     const oldRecord = oldKind === null ? null : oldKind === 'full' ? rows.row(reader) : rows.key(reader);
     this.expect(reader, 0x4e);
     const newStart = reader.position;
-    const record = rows.row(reader);
+    let record = rows.row(reader);
     let { unchangedToast } = rows;
     reader.expectEnd();
     let changed: string[] | null = null;
     if (oldKind === 'full') {
       changed = changedColumns(cached.relation, reader.buffer, oldStart, newStart);
-      unchangedToast = fillFromOldRow(record, oldRecord!, unchangedToast);
+      if (unchangedToast.length > 0) {
+        record = fillFromOldRow(cached.relation, record, oldRecord!);
+        unchangedToast = unchangedToast.filter((name) => !Object.hasOwn(record, name));
+      }
     }
     this.visitor.update(cached, record, oldRecord, oldKind, changed, unchangedToast);
   }
@@ -229,11 +232,15 @@ export class PgOutputDecoder {
   }
 }
 
-/** With REPLICA IDENTITY FULL the old row holds what an unchanged TOAST value is. @returns what stays unknown */
-function fillFromOldRow(record: Row, oldRecord: Row, unchangedToast: readonly string[]): readonly string[] {
-  return unchangedToast.filter((name) => {
-    if (!Object.hasOwn(oldRecord, name)) return true;
-    setColumn(record, name, oldRecord[name]);
-    return false;
-  });
+/**
+ * With REPLICA IDENTITY FULL the old row holds what an unchanged TOAST value is. A new object, so that the columns
+ * stand in the table's order.
+ */
+function fillFromOldRow(relation: Relation, record: Row, oldRecord: Row): Row {
+  const whole: Row = {};
+  for (const { name } of relation.columns) {
+    const source = Object.hasOwn(record, name) ? record : oldRecord;
+    if (Object.hasOwn(source, name)) setColumn(whole, name, source[name]);
+  }
+  return whole;
 }
