@@ -15,6 +15,7 @@ import { ReplicationPublisher, type PublisherCounters } from './replication.publ
 import { ReplicationServer, type ReplicationListener } from './replication.server.js';
 import { translateServerError } from './server-errors.js';
 import { identifySystem, readServerFacts } from './server-facts.js';
+import { pinSessionSettings } from './session-settings.js';
 import type { SlotManager } from './slot-manager.js';
 import type { SlotMemory } from './slot-memory.js';
 
@@ -118,6 +119,7 @@ export class ReplicationSession implements ReplicationListener {
     this.replication = await connectReplication(target, this.giveUp.signal);
     // A role or database may mute warnings; one of them tells of a publication that is missing.
     await this.replication.query(`SET client_min_messages = 'warning'`);
+    await pinSessionSettings(this.replication);
     const { systemIdentifier, timeline, walEnd } = await identifySystem(this.replication, target);
     const warning = memory.compare(systemIdentifier, found, target.app);
     if (warning !== null) this.context.logger.warn(warning);
