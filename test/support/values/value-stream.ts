@@ -127,7 +127,8 @@ export class ValueStream {
       const left = deadline - Date.now();
       const halted = this.application.logs.find('Halted');
       if (left <= 0 || halted !== undefined) {
-        throw new Error(`${this.changes.length} of ${count} changes came; ${halted ?? 'no word of why'}`);
+        const said = halted ?? this.application.logs.lines.slice(-3).join('\n');
+        throw new Error(`${this.changes.length} of ${count} changes came; the log ends:\n${said}`);
       }
       await new Promise<void>((done) => {
         // Looks again now and then: a stream that halts wakes nobody.
