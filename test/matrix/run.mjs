@@ -16,7 +16,7 @@ import { installServers, serverOf, VERSIONS } from './servers.mjs';
 const root = resolve(fileURLToPath(new URL('.', import.meta.url)), '../..');
 
 /** Where versions differ: what the server says, sends and refuses. */
-const SPECS = ['integration/', 'e2e/(delivery|faults|streams-and-messages|server-life|tls-and-scram)'];
+const SPECS = ['integration/', 'e2e/(delivery|faults|streams-and-messages|tls-and-scram|failure-catalogue)'];
 
 function readArguments(parameters) {
   const majors = parameters.filter((parameter) => /^\d+$/.test(parameter));
