@@ -35,6 +35,7 @@ export class SupervisedRun {
     this.#guard.stdin.unref();
     this.#guard.stdin.on('error', () => undefined);
     for (const signal of Object.keys(SIGNALS)) process.on(signal, this.#onSignal);
+    this.#watchParent();
   }
 
   /** Starts a program; `exit` resolves when it and its output have ended, `output` is what it has written so far. */
@@ -58,7 +59,8 @@ export class SupervisedRun {
       child.once('close', (code, signal) => {
         started.code = code ?? signal;
         this.#track(child.pid, false);
-        done(started);
+        // After a signal nobody is told of ends that are our own doing.
+        if (this.#closing === undefined) done(started);
       });
     });
     return started;
@@ -89,6 +91,13 @@ export class SupervisedRun {
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
     this.#guard.stdin.end();
     for (const signal of Object.keys(SIGNALS)) process.off(signal, this.#onSignal);
+  }
+
+  /** A signal to npm ends the shell between it and this process, but does not reach this process. */
+  #watchParent() {
+    if (process.env['npm_lifecycle_event'] === undefined) return;
+    const parent = process.ppid;
+    setInterval(() => process.ppid === parent || this.#onSignal('SIGTERM'), 500).unref();
   }
 
   #track(pid, alive) {
