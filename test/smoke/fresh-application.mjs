@@ -35,16 +35,21 @@ export class FreshApplication {
     return this.run('node', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json', ...options]);
   }
 
-  run(command, parameters) {
-    return this.#run.run(command, parameters, { cwd: this.folder });
+  run(command, parameters, timeoutMs) {
+    return this.#run.run(command, parameters, { cwd: this.folder, timeoutMs });
   }
 
-  /** Starts a file as a process; resolves when it has said READY. */
-  async start(file, env) {
+  /** Starts a file as a process and hands it to `use` when it has said READY. It is gone afterwards in any case. */
+  async with(file, env, use) {
     const process = this.#run.start('node', [file], { cwd: this.folder, env: { NO_COLOR: '1', ...env } });
     const running = new RunningApplication(process);
-    await running.says('READY');
-    return running;
+    try {
+      await running.says('READY');
+      await use(running);
+    } finally {
+      process.child.kill('SIGKILL');
+      await process.exit;
+    }
   }
 
   #writeJson(name, value) {

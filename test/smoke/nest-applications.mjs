@@ -31,22 +31,24 @@ async function checkApplication(checks, application, server) {
 }
 
 async function firstHandler(application, urls, file, id) {
-  const running = await application.start(file, urls);
-  await query(urls.DATABASE_URL, `INSERT INTO orders VALUES (${id}, 'new')`);
-  await running.says(`new order ${id}`);
-  await query(urls.DATABASE_URL, `UPDATE orders SET status = 'shipped' WHERE id = ${id}`);
-  await running.says(`order ${id} is now shipped`);
-  await running.terminate(0);
+  await application.with(file, urls, async (running) => {
+    await query(urls.DATABASE_URL, `INSERT INTO orders VALUES (${id}, 'new')`);
+    await running.says(`new order ${id}`);
+    await query(urls.DATABASE_URL, `UPDATE orders SET status = 'shipped' WHERE id = ${id}`);
+    await running.says(`order ${id} is now shipped`);
+    await running.terminate(0);
+  });
 }
 
 async function liveFeed(application, urls) {
-  const running = await application.start('dist/feed.main.js', urls);
-  await running.says('default is streaming');
-  await running.says('billing is streaming');
-  await query(urls.DATABASE_URL, `INSERT INTO orders VALUES (2, 'new')`);
-  await running.says('feed: insert orders 2');
-  // Nest's shutdown hooks close the application and then send the signal again.
-  await running.terminate('SIGTERM');
+  await application.with('dist/feed.main.js', urls, async (running) => {
+    await running.says('default is streaming');
+    await running.says('billing is streaming');
+    await query(urls.DATABASE_URL, `INSERT INTO orders VALUES (2, 'new')`);
+    await running.says('feed: insert orders 2');
+    // Nest's shutdown hooks close the application and then send the signal again.
+    await running.terminate('SIGTERM');
+  });
 }
 
 async function checkCommonJs(checks, application, urls) {
@@ -56,10 +58,11 @@ async function checkCommonJs(checks, application, urls) {
     await firstHandler(application, urls, 'dist-commonjs/main.js', 3);
   });
   await checks.check(`${title}: require() from plain JavaScript boots and fires`, async () => {
-    const running = await application.start('src/plain.cjs', urls);
-    await query(urls.DATABASE_URL, `INSERT INTO orders VALUES (4, 'new')`);
-    await running.says('plain order 4');
-    await running.terminate(0);
+    await application.with('src/plain.cjs', urls, async (running) => {
+      await query(urls.DATABASE_URL, `INSERT INTO orders VALUES (4, 'new')`);
+      await running.says('plain order 4');
+      await running.terminate(0);
+    });
   });
 }
 

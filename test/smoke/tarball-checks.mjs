@@ -32,7 +32,7 @@ export async function checkContents(checks, paths, manifest) {
 export async function checkLoading(checks, application, name) {
   const load = (file, code) => {
     writeFileSync(join(application.folder, file), code);
-    return application.run('node', [file]);
+    return application.run('node', [file], 30_000);
   };
   const verify = `for (const each of ${JSON.stringify(NAMES)}) if (!all[each]) throw new Error(each);`;
   await checks.check('import from an ES module', () => load('import.mjs', `import * as all from '${name}'; ${verify}`));

@@ -66,9 +66,15 @@ export class SupervisedRun {
     return started;
   }
 
-  /** Runs a program to its end and hands back what it wrote to its standard output. Throws with all output on failure. */
-  async run(command, parameters, options) {
-    const ended = await this.start(command, parameters, options).exit;
+  /**
+   * Runs a program to its end and hands back what it wrote to its standard output. Throws with all output when it
+   * fails, and when it has not ended after `timeoutMs` (default: five minutes).
+   */
+  async run(command, parameters, { timeoutMs = 300_000, ...options } = {}) {
+    const started = this.start(command, parameters, options);
+    const timer = setTimeout(() => endGroup(started.child.pid), timeoutMs);
+    const ended = await started.exit;
+    clearTimeout(timer);
     if (ended.code === 0) return ended.stdout;
     throw new Error(`${command} ${parameters.join(' ')} ended with ${ended.code}:\n${ended.output}`);
   }
