@@ -48,10 +48,14 @@ const createAll = NAMED_THINGS + all.map(createTable).join('\n');
 printSeed('session settings');
 
 let stream: ValueStream | undefined;
-afterEach(async () => {
-  await stream?.close();
+afterEach(closeStream);
+
+/** Before its database or server goes. */
+async function closeStream(): Promise<void> {
+  const open = stream;
   stream = undefined;
-});
+  await open?.close();
+}
 
 /** Values of every type, the stream's against the query's. */
 async function compareAll(options: ValueStreamOptions, tables = all): Promise<void> {
@@ -114,9 +118,8 @@ describe('settings that look hostile', () => {
           }
           const connection = withTypes(own.url, types);
           await compareAll({ writerUrl: own.url, connection, prepareReader: PINNED });
-          await stream!.close();
-          stream = undefined;
         } finally {
+          await closeStream();
           await own.drop();
         }
       },
@@ -174,9 +177,8 @@ describe('the encoding of the database', () => {
           { writerUrl: db.url, connection: withTypes(db.url, undefined) },
           wideTables(catalogue.columns, latin1),
         );
-        await stream!.close();
-        stream = undefined;
       } finally {
+        await closeStream();
         await db.drop();
       }
     },
@@ -197,9 +199,8 @@ describe('the encoding of the database', () => {
       expect(error).toBeInstanceOf(ServerSetupError);
       expect(error!.message).toMatch(/cannot write a value as UTF-8 \(22021\)/);
       expect(error!.message).not.toContain('0xff');
-      await stream.close();
-      stream = undefined;
     } finally {
+      await closeStream();
       await db.drop();
     }
   });
@@ -219,9 +220,8 @@ describe('a reload of the configuration', () => {
       const style = (client: pg.Client): Promise<pg.QueryResult> => client.query('SHOW DateStyle');
       await waitFor(async () => /German/.test((await withClient(server.url, style)).rows[0].DateStyle), 'the reload');
       for (const table of all) await stream.roundTrip(table, table.exampleRows());
-      await stream.close();
-      stream = undefined;
     } finally {
+      await closeStream();
       await server.stop('immediate');
     }
   });

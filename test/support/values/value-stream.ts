@@ -63,7 +63,9 @@ export class ValueStream {
       const [writer, reader] = clients;
       if (prepareReader !== undefined) await reader.query(prepareReader);
       const Recorder = recorderOf('*', () => stream.wake?.());
-      const application = await startApplication({ connection, slot: 'temporary' }, [Recorder]);
+      const application = await startApplication({ connection, slot: 'temporary', startup: { timeoutMs: 10_000 } }, [
+        Recorder,
+      ]);
       const stream: ValueStream = new ValueStream(writer, reader, application, Recorder.changes);
       return stream;
     } catch (error) {
