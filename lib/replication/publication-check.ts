@@ -30,7 +30,7 @@ export async function readPublished(client: Client, publications: readonly strin
       WHERE t.pubname = ANY($1) GROUP BY 1, 2`,
     [publications],
   );
-  return rows.map((row) => ({ ...row, mask: Number(row.mask) }));
+  return rows.map(({ schema, table, mask }) => ({ schema, table, mask: Number(mask) }));
 }
 
 /** Holds the user's publications against what handlers and features listen to. */
