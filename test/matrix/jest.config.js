@@ -4,5 +4,7 @@ import base from '../../jest.config.js';
 export default {
   ...base,
   rootDir: '../..',
+  // Specs wait more than they compute: three at once keep two cores busy.
+  maxWorkers: 3,
   moduleNameMapper: { '^nestjs-pg-listener/testing$': '<rootDir>/build/test/support/versioned-postgres.js' },
 };
