@@ -40,6 +40,8 @@ export interface PgOutputVisitor {
   /** A row that nobody wants: seen, counted, not decoded. */
   passed(relation: CachedRelation, operation: RowOperation): void;
   message(message: LogicalDecodingMessage): void;
+  /** A transaction was rolled back of which nothing has been sent. */
+  streamAbort(): void;
 }
 
 const IDENTITIES: Readonly<Record<number, ReplicaIdentity>> = {
@@ -93,6 +95,8 @@ export class PgOutputDecoder {
         return this.origin(reader);
       case PgOutputMessage.Message:
         return this.message(reader);
+      case PgOutputMessage.StreamAbort:
+        return this.streamAbort(reader);
       default:
         return reader.fail('unknown message type');
     }
@@ -209,6 +213,17 @@ export class PgOutputDecoder {
     const content = reader.bytes(reader.int32());
     reader.expectEnd();
     this.visitor.message({ transactional, lsn, prefix, content });
+  }
+
+  /**
+   * A message of protocol version 2, which PostgreSQL 18 sends in version 1 too: for a sub-transaction of one that was
+   * rolled back, where the server met the limit of `logical_decoding_work_mem` in it and found it dead already.
+   */
+  private streamAbort(reader: ByteReader): void {
+    reader.uint32(); // xid
+    reader.uint32(); // xid of the sub-transaction
+    reader.expectEnd();
+    this.visitor.streamAbort();
   }
 
   private known(reader: ByteReader): CachedRelation {
