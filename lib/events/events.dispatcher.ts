@@ -138,6 +138,9 @@ export class EventsDispatcher implements TransactionSink {
 
   abort(): void {
     this.queue.clear();
+    // Its rest comes again, or goes to another process: nothing may wait for it.
+    this.openTransaction = null;
+    if (this.state === 'draining' && this.work === null) this.abandon();
   }
 
   forget(): void {
@@ -250,7 +253,7 @@ export class EventsDispatcher implements TransactionSink {
   private payload(work: Work): unknown {
     if (work.kind === 'change') return work.change;
     if (work.kind === 'message') return work.message;
-    return work.transaction.withChanges(this.collector.changes);
+    return work.transaction.withChanges(this.collector.changesOf(work.transaction.info.commitLsn));
   }
 
   private succeeded(): void {
