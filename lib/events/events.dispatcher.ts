@@ -11,12 +11,9 @@ import type { ChangeStreams } from './change-streams.js';
 import { decideFailure, failureText } from './failure-policy.js';
 import type { HandlerRegistry, Route } from './handler-registry.js';
 import type { HandlerRunner } from './handler-runner.js';
+import { TimeSlice } from './time-slice.js';
 import { TransactionCollector } from './transaction-collector.js';
 import { describeWork, transactionOf, WorkQueue, type Work } from './work-queue.js';
-
-/** How long handlers may keep the event loop before timers and sockets get a turn. */
-const SLICE_MS = 20;
-const MOST_CALLS_UNCHECKED = 64;
 
 /** What cannot be settled by calling handlers again. */
 export interface FaultHooks {
@@ -72,11 +69,7 @@ export class EventsDispatcher implements TransactionSink {
   private handedCommit = 0n;
   private handedMessage = 0n;
   private openTransaction: TransactionInfo | null = null;
-  private calls = 0;
-  private checkAt = 1;
-  private checkedAt = 0;
-  private checkedCalls = 0;
-  private sliceStart = 0;
+  private readonly slice = new TimeSlice();
   private timer: NodeJS.Timeout | undefined;
   private turnTimer: NodeJS.Immediate | undefined;
   private drained: (() => void) | undefined;
@@ -133,7 +126,7 @@ export class EventsDispatcher implements TransactionSink {
   }
 
   turn(): void {
-    if (!this.isBusy) this.sliceStart = 0;
+    if (!this.isBusy) this.slice.renew();
   }
 
   abort(): void {
@@ -309,7 +302,7 @@ export class EventsDispatcher implements TransactionSink {
     }
     this.foreign = null;
     if (this.state === 'draining' && this.openTransaction === null) return this.abandon();
-    if (++this.calls >= this.checkAt) this.giveTurn();
+    if (this.slice.isOverAfterCall()) this.giveTurn();
   }
 
   /** What is finished of the open transaction. */
@@ -329,21 +322,11 @@ export class EventsDispatcher implements TransactionSink {
 
   /** Handlers that are quick each can be long together: timers keep the connection alive and must run. */
   private giveTurn(): void {
-    const now = performance.now();
-    // The slower the handlers, the more often the clock is asked: at a quarter of a slice, if they go on like this. It
-    // may be asked half as often each time at most: a commit costs nothing, and says nothing of the next handler.
-    const calls = Math.max(1, this.calls - this.checkedCalls);
-    const wanted = Math.floor((SLICE_MS / 4) * (calls / (now - this.checkedAt)));
-    this.checkAt = this.calls + Math.max(1, Math.min(MOST_CALLS_UNCHECKED, calls * 2, wanted));
-    this.checkedAt = now;
-    this.checkedCalls = this.calls;
-    if (this.sliceStart === 0) this.sliceStart = now;
-    if (now - this.sliceStart < SLICE_MS) return;
     this.isBusy = true;
     this.turnTimer = setImmediate(() => {
       this.turnTimer = undefined;
       this.isBusy = false;
-      this.sliceStart = 0;
+      this.slice.renew();
       this.pump();
     });
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { TransactionTooLargeError } from '#lib/errors/handler.error.js';
 import type { Transaction } from '#lib/interfaces/transaction.interface.js';
+import { waitFor } from '../../support/wait.js';
 import { turns } from '../waiting.js';
 import { Deferred, DispatcherBench, idOf } from './dispatcher-bench.js';
 
@@ -21,6 +22,8 @@ function slowBench(limits: { changes: number; bytes: number }) {
   );
   const release = async (count: number): Promise<void> => {
     for (let index = 0; index < count; index++) {
+      // The dispatcher may have given the event loop a turn.
+      await waitFor(() => waits.length > 0, 'the next call');
       waits.shift()!.resolve();
       await turns(1);
     }
