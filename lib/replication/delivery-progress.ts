@@ -42,6 +42,15 @@ export class DeliveryProgress {
     if (endLsn > this.settledEnd) this.settledEnd = endLsn;
   }
 
+  /**
+   * What lies before a confirmed position was handled, by this process or by another one. A server that crashes may
+   * forget that it was told, and send it again.
+   */
+  confirmedUpTo(lsn: Lsn): void {
+    this.settledUpTo(lsn);
+    this.messageSettled(lsn);
+  }
+
   isMessageSettled(lsn: Lsn): boolean {
     return lsn <= this.lastMessage;
   }

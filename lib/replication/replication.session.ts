@@ -129,6 +129,7 @@ export class ReplicationSession implements ReplicationListener {
     if (progress.enter(systemIdentifier, timeline, walEnd)) sink.forget();
     const slot = found ?? (await slots.create(this.replication, this.plain, facts.version));
     if (found === null) this.tellOfNewSlot(slot.confirmedLsn, isNew);
+    progress.confirmedUpTo(slot.confirmedLsn);
     this.publisher = new ReplicationPublisher(sink, {
       app: target.app,
       oids: new OidDatabase(facts.domains),

@@ -48,6 +48,21 @@ describe('on a new connection', () => {
     expect(second.tracker.confirmable).toBe(0x230n);
   });
 
+  it('what others had confirmed before is not handed over, where the server has forgotten it and sends it again', () => {
+    bench.progress.confirmedUpTo(0x230n);
+    sendRows(bench.connect(), 0x300n, [0x240n]);
+
+    const second = bench.connect();
+    second.send(0x1f0n, logicalMessage(false, 0x1f0n, 'outbox', 'old'));
+    sendRows(second, 0x200n, [0x100n], 7);
+    second.send(0x200n, commit(0x200n, 0x230n));
+    sendRows(second, 0x300n, [0x240n, 0x250n]);
+    second.send(0x300n, commit(0x300n, 0x330n));
+    expect(bench.sink.rows).toEqual([1, 2]);
+    expect(bench.sink.messages).toEqual([]);
+    expect(bench.sink.commits.map(({ lsn }) => lsn)).toEqual(['0/300']);
+  });
+
   it('a half-delivered transaction goes on behind the last change that was handed over', () => {
     sendRows(bench.connect(), 0x200n, [0x100n, 0x110n]);
     const second = bench.connect();
