@@ -1,3 +1,5 @@
+// Not the global ones: a user's test that has put fake timers in must not stop the stream.
+import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import { asError } from '../errors/as-error.js';
 import type { RowChange } from '../changes/change.js';
 import type { LogicalMessageEvent } from '../changes/logical-message.js';
