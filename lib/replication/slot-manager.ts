@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { escapeIdentifier, type Client, type QueryConfig } from 'pg';
+import { asError } from '../errors/as-error.js';
 import { GapError, ServerBusyError, ServerSetupError, SlotError, SlotInUseError } from '../errors/replication.error.js';
 import { parseLsn, type Lsn } from '../protocol/lsn.js';
 import { describeTarget, type ConnectionTarget } from './connection-target.js';
@@ -85,7 +86,8 @@ export class SlotManager {
     const kind = this.isTemporary ? ' TEMPORARY' : '';
     const options = version >= 150_000 ? "(SNAPSHOT 'nothing')" : 'NOEXPORT_SNAPSHOT';
     try {
-      await replication.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}`);
+      // A role's own statement_timeout would end the wait before it can be told what is waited for.
+      await replication.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}; SET statement_timeout = 0`);
       const { rows } = await replication.query<{ consistent_point: string }>({
         text: `CREATE_REPLICATION_SLOT ${escapeIdentifier(this.name)}${kind} LOGICAL pgoutput ${options}`,
         query_timeout: CREATE_TIMEOUT_MS,
@@ -112,7 +114,8 @@ export class SlotManager {
         },
       );
     }
-    if (code === '53400') {
+    // 55000 where the setting is 0; its name stands in the server's text, whatever language that is in.
+    if (code === '53400' || (code === '55000' && asError(error).message.includes('max_replication_slots'))) {
       return new ServerSetupError(`There is no free replication slot for "${this.name}" on ${where}`, {
         app,
         cause: error,

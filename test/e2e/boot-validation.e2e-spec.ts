@@ -454,6 +454,20 @@ describe('at boot, with a server', () => {
     expect(tables).toEqual([{ tablename: 'orders' }]);
   });
 
+  it('publications that give a table different column lists are a mistake: the server would refuse to send it', async () => {
+    const [{ version }] = await db.query<{ version: number }>(
+      `SELECT current_setting('server_version_num')::int AS version`,
+    );
+    if (version < 150_000) return console.log('Not here: this server has no column lists');
+    await db.query('CREATE TABLE narrow (id int PRIMARY KEY, note text, price int)');
+    await db.query('CREATE PUBLICATION one FOR TABLE narrow (id, note)');
+    await db.query('CREATE PUBLICATION two FOR TABLE narrow');
+    const options = { connection: db.url, slot: db.slot('narrow') };
+    const booting = startApplication({ ...options, publications: ['one', 'two'] }, [recorderOf('narrow')]);
+    await expect(booting).rejects.toThrow(/give public.narrow different column lists/);
+    opened.push(await startApplication({ ...options, publications: ['one'] }, [recorderOf('narrow')]));
+  });
+
   it('a pattern that matches nothing is a warning which names the handler: a table may come later', async () => {
     const app = await startApplication({ connection: db.url, slot: db.slot('later') }, [recorderOf('audit.*')]);
     opened.push(app);

@@ -18,6 +18,14 @@ export const SLOT_FAILURES: FailureFamily = {
       },
     },
     {
+      title: 'The server has no slots at all',
+      about: 'Some services are set up with `max_replication_slots = 0`.',
+      provoke: async (site) => {
+        const server = await site.otherServer({ wal_level: 'logical', max_replication_slots: '0' });
+        return site.refusal({ connection: server.url }, []);
+      },
+    },
+    {
       title: 'The slot belongs to another plugin',
       about: 'A tool such as wal2json or test_decoding uses it. Never drop a slot that somebody streams from.',
       provoke: async (site) => {
@@ -67,6 +75,9 @@ export const SLOT_FAILURES: FailureFamily = {
         'A slot can begin only where no transaction is open that began before it. After five seconds the attempt is given ' +
         'up, and made again; the transactions in the way are named, prepared ones too.',
       provoke: async (site) => {
+        // The role's patience is not ours.
+        await site.admin(`ALTER ROLE app SET statement_timeout = '500ms'`);
+        site.later(() => site.admin('ALTER ROLE app RESET statement_timeout'));
         const client = await site.hold({ connectionString: site.url(), application_name: 'report' });
         await client.query('BEGIN');
         await client.query(`INSERT INTO orders VALUES (1)`);
