@@ -9,7 +9,7 @@ export async function connectPlain(target: ConnectionTarget, signal?: AbortSigna
   try {
     // Nobody's function in another schema may stand in for a built-in one; and nobody's patience may end a session
     // that waits for the server's last word.
-    await client.query('SET search_path = pg_catalog; SET idle_session_timeout = 0; SET statement_timeout = 0');
+    await client.query('SET search_path = pg_catalog; SET idle_session_timeout = 0');
   } catch (error) {
     socketOf(client).destroy();
     throw translateServerError(error, target);

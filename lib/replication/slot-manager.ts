@@ -86,8 +86,7 @@ export class SlotManager {
     const kind = this.isTemporary ? ' TEMPORARY' : '';
     const options = version >= 150_000 ? "(SNAPSHOT 'nothing')" : 'NOEXPORT_SNAPSHOT';
     try {
-      // A role's own statement_timeout would end the wait before it can be told what is waited for.
-      await replication.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}; SET statement_timeout = 0`);
+      await replication.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}`);
       const { rows } = await replication.query<{ consistent_point: string }>({
         text: `CREATE_REPLICATION_SLOT ${escapeIdentifier(this.name)}${kind} LOGICAL pgoutput ${options}`,
         query_timeout: CREATE_TIMEOUT_MS,

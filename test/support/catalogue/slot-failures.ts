@@ -75,9 +75,6 @@ export const SLOT_FAILURES: FailureFamily = {
         'A slot can begin only where no transaction is open that began before it. After five seconds the attempt is given ' +
         'up, and made again; the transactions in the way are named, prepared ones too.',
       provoke: async (site) => {
-        // The role's patience is not ours.
-        await site.admin(`ALTER ROLE app SET statement_timeout = '500ms'`);
-        site.later(() => site.admin('ALTER ROLE app RESET statement_timeout'));
         const client = await site.hold({ connectionString: site.url(), application_name: 'report' });
         await client.query('BEGIN');
         await client.query(`INSERT INTO orders VALUES (1)`);
