@@ -7,6 +7,7 @@ import type { Lsn } from '../protocol/lsn.js';
 export const PgOutputMessage = {
   Begin: 0x42, // B
   Message: 0x4d, // M
+  StreamAbort: 0x41, // A
   Commit: 0x43, // C
   Origin: 0x4f, // O
   Relation: 0x52, // R

@@ -40,6 +40,8 @@ export interface PgOutputVisitor {
   /** A row that nobody wants: seen, counted, not decoded. */
   passed(relation: CachedRelation, operation: RowOperation): void;
   message(message: LogicalDecodingMessage): void;
+  /** A transaction was rolled back of which nothing has been sent. */
+  streamAbort(): void;
 }
 
 const IDENTITIES: Readonly<Record<number, ReplicaIdentity>> = {
@@ -93,6 +95,8 @@ export class PgOutputDecoder {
         return this.origin(reader);
       case PgOutputMessage.Message:
         return this.message(reader);
+      case PgOutputMessage.StreamAbort:
+        return this.streamAbort(reader);
       default:
         return reader.fail('unknown message type');
     }
@@ -116,13 +120,16 @@ export class PgOutputDecoder {
     const oldRecord = oldKind === null ? null : oldKind === 'full' ? rows.row(reader) : rows.key(reader);
     this.expect(reader, 0x4e);
     const newStart = reader.position;
-    const record = rows.row(reader);
+    let record = rows.row(reader);
     let { unchangedToast } = rows;
     reader.expectEnd();
     let changed: string[] | null = null;
     if (oldKind === 'full') {
       changed = changedColumns(cached.relation, reader.buffer, oldStart, newStart);
-      unchangedToast = fillFromOldRow(record, oldRecord!, unchangedToast);
+      if (unchangedToast.length > 0) {
+        record = fillFromOldRow(cached.relation, record, oldRecord!);
+        unchangedToast = unchangedToast.filter((name) => !Object.hasOwn(record, name));
+      }
     }
     this.visitor.update(cached, record, oldRecord, oldKind, changed, unchangedToast);
   }
@@ -208,6 +215,17 @@ export class PgOutputDecoder {
     this.visitor.message({ transactional, lsn, prefix, content });
   }
 
+  /**
+   * A message of protocol version 2, which PostgreSQL 18 sends in version 1 too: for a sub-transaction of one that was
+   * rolled back, where the server met the limit of `logical_decoding_work_mem` in it and found it dead already.
+   */
+  private streamAbort(reader: ByteReader): void {
+    reader.uint32(); // xid
+    reader.uint32(); // xid of the sub-transaction
+    reader.expectEnd();
+    this.visitor.streamAbort();
+  }
+
   private known(reader: ByteReader): CachedRelation {
     const id = reader.uint32();
     return this.relations.get(id) ?? reader.fail(`relation ${id} has not been described on this connection`);
@@ -229,11 +247,15 @@ export class PgOutputDecoder {
   }
 }
 
-/** With REPLICA IDENTITY FULL the old row holds what an unchanged TOAST value is. @returns what stays unknown */
-function fillFromOldRow(record: Row, oldRecord: Row, unchangedToast: readonly string[]): readonly string[] {
-  return unchangedToast.filter((name) => {
-    if (!Object.hasOwn(oldRecord, name)) return true;
-    setColumn(record, name, oldRecord[name]);
-    return false;
-  });
+/**
+ * With REPLICA IDENTITY FULL the old row holds what an unchanged TOAST value is. A new object, so that the columns
+ * stand in the table's order.
+ */
+function fillFromOldRow(relation: Relation, record: Row, oldRecord: Row): Row {
+  const whole: Row = {};
+  for (const { name } of relation.columns) {
+    const source = Object.hasOwn(record, name) ? record : oldRecord;
+    if (Object.hasOwn(source, name)) setColumn(whole, name, source[name]);
+  }
+  return whole;
 }

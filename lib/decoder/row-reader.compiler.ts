@@ -4,6 +4,10 @@ import type { RelationColumn, Row } from './pgoutput-messages.js';
 
 type ReadRow = (reader: ByteReader) => Row;
 
+/** A function of more columns than this is too long for V8 to optimise well: it is made of parts then. */
+const MOST_COLUMNS_AT_ONCE = 100;
+const COLUMNS_OF_A_PART = 32;
+
 /**
  * Generates a function that reads a full tuple of these columns into one object literal: a fixed hidden class, no
  * loop, no lookup by name, no view for a value. It expects nulls and text values inside the message's bounds; for
@@ -18,22 +22,10 @@ export function compileRowReader(
   parsers: readonly ColumnParser[],
   otherwise: ReadRow,
 ): ReadRow | undefined {
-  const code = [
-    '"use strict";',
-    'return function readRow(reader) {',
-    '  const b = reader.buffer, end = reader.end;',
-    '  let p = reader.position, length = 0;',
-    `  if (p + 2 > end || ((b[p] << 8) | b[p + 1]) !== ${columns.length}) return otherwise(reader);`,
-    '  p += 2;',
-    columns.length === 0 ? '' : `  let ${columns.map((_, index) => `c${index} = null`).join(', ')};`,
-    ...parsers.map(readColumn),
-    '  reader.position = p;',
-    `  return { ${columns.map((column, index) => `[${JSON.stringify(column.name)}]: c${index}`).join(', ')} };`,
-    '};',
-  ].join('\n');
+  const code = columns.length > MOST_COLUMNS_AT_ONCE ? codeInParts(columns, parsers) : codeAtOnce(columns, parsers);
   try {
     // eslint-disable-next-line no-new-func
-    const make = new Function('parsers', 'otherwise', code) as (
+    const make = new Function('parsers', 'otherwise', `"use strict";\n${code}`) as (
       parsers: readonly ColumnParser['parse'][],
       otherwise: ReadRow,
     ) => ReadRow;
@@ -48,24 +40,70 @@ export function compileRowReader(
   }
 }
 
+function codeAtOnce(columns: readonly RelationColumn[], parsers: readonly ColumnParser[]): string {
+  const variable = (index: number): string => `c${index}`;
+  const body = [
+    'let length = 0;',
+    columns.length === 0 ? '' : `let ${columns.map((_, index) => `${variable(index)} = null`).join(', ')};`,
+    ...parsers.map((parser, index) => readColumn(parser, index, variable(index), 'return otherwise(reader);')),
+  ];
+  return readRow(columns, body, variable);
+}
+
+function codeInParts(columns: readonly RelationColumn[], parsers: readonly ColumnParser[]): string {
+  const parts: string[] = [];
+  const body = [`const values = new Array(${columns.length}).fill(null);`];
+  for (let first = 0; first < parsers.length; first += COLUMNS_OF_A_PART) {
+    const mine = parsers.slice(first, first + COLUMNS_OF_A_PART);
+    const reads = mine.map((parser, at) => readColumn(parser, first + at, `values[${first + at}]`, 'return -1;'));
+    parts.push(`function part${first}(b, p, end, values) {\nlet length = 0;${reads.join('')}\nreturn p;\n}`);
+    body.push(`p = part${first}(b, p, end, values);`, 'if (p < 0) return otherwise(reader);');
+  }
+  return [...parts, readRow(columns, body, (index) => `values[${index}]`)].join('\n');
+}
+
+function readRow(
+  columns: readonly RelationColumn[],
+  body: readonly string[],
+  value: (index: number) => string,
+): string {
+  return [
+    'return function readRow(reader) {',
+    'const b = reader.buffer, end = reader.end;',
+    'let p = reader.position;',
+    `if (p + 2 > end || ((b[p] << 8) | b[p + 1]) !== ${columns.length}) return otherwise(reader);`,
+    'p += 2;',
+    ...body,
+    'reader.position = p;',
+    `return { ${columns.map((column, index) => `${keyOf(column)}: ${value(index)}`).join(', ')} };`,
+    '};',
+  ].join('\n');
+}
+
+/** A plain key: V8 takes half a minute to optimise a literal of 150 computed ones. But `__proto__` would be no column. */
+function keyOf({ name }: RelationColumn): string {
+  const key = JSON.stringify(name);
+  return name === '__proto__' ? `[${key}]` : key;
+}
+
 /** A parser that throws is left to `otherwise`, which runs it again and says which column it was. */
-function readColumn(parser: ColumnParser, index: number): string {
+function readColumn(parser: ColumnParser, index: number, target: string, giveUp: string): string {
   const slice = `b.${parser.ascii ? 'latin1Slice' : 'utf8Slice'}(p, p + length)`;
   const assign = parser.identity
-    ? `c${index} = ${slice};`
-    : `try { c${index} = parsers[${index}](${slice}); } catch { return otherwise(reader); }`;
+    ? `${target} = ${slice};`
+    : `try { ${target} = parsers[${index}](${slice}); } catch { ${giveUp} }`;
   return `
-  if (p >= end) return otherwise(reader);
+  if (p >= end) ${giveUp}
   switch (b[p++]) {
     case 0x74:
-      if (p + 4 > end) return otherwise(reader);
+      if (p + 4 > end) ${giveUp}
       length = (b[p] << 24) | (b[p + 1] << 16) | (b[p + 2] << 8) | b[p + 3];
       p += 4;
-      if (length < 0 || length > end - p) return otherwise(reader);
+      if (length < 0 || length > end - p) ${giveUp}
       ${assign}
       p += length;
       break;
     case 0x6e: break;
-    default: return otherwise(reader);
+    default: ${giveUp}
   }`;
 }

@@ -5,13 +5,12 @@ import type { RowChange } from '../changes/change.js';
 import type { LogicalMessageEvent } from '../changes/logical-message.js';
 import type { CommittedTransaction, TransactionInfo } from '../changes/transaction.js';
 import { TransactionTooLargeError } from '../errors/handler.error.js';
-import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
 import { isBeyond, laterOf } from '../changes/wal-position.js';
-import type { ChangeStreams } from './change-streams.js';
+import type { DispatcherOptions } from './dispatcher-options.js';
+import type { Route } from './handler-registry.js';
 import { decideFailure, failureText } from './failure-policy.js';
-import type { HandlerRegistry, Route } from './handler-registry.js';
 import type { HandlerRunner } from './handler-runner.js';
 import { TransactionCollector } from './transaction-collector.js';
 import { describeWork, transactionOf, WorkQueue, type Work } from './work-queue.js';
@@ -19,22 +18,6 @@ import { describeWork, transactionOf, WorkQueue, type Work } from './work-queue.
 /** How long handlers may keep the event loop before timers and sockets get a turn. */
 const SLICE_MS = 20;
 const MOST_CALLS_UNCHECKED = 64;
-
-/** What cannot be settled by calling handlers again. */
-export interface FaultHooks {
-  /** The app cannot go on: its stream must halt. */
-  readonly onFault: (error: Error) => void;
-  /** A handler has used up its attempts. True: the caller has taken the work away, and it is not tried again. */
-  readonly onExhausted?: (error: unknown) => boolean;
-}
-
-export interface DispatcherOptions extends FaultHooks {
-  readonly app: string;
-  readonly limits: { readonly changes: number; readonly bytes: number };
-  readonly registry: HandlerRegistry;
-  readonly streams: ChangeStreams;
-  readonly logger: ListenerLogger;
-}
 
 /**
  * Takes transactions in pieces and gives them to the handlers: in commit order, one change at a time, for one change
@@ -140,6 +123,9 @@ export class EventsDispatcher implements TransactionSink {
 
   abort(): void {
     this.queue.clear();
+    // Its rest comes again, or goes to another process: nothing may wait for it.
+    this.openTransaction = null;
+    if (this.state === 'draining' && this.work === null) this.abandon();
   }
 
   forget(): void {
@@ -252,7 +238,7 @@ export class EventsDispatcher implements TransactionSink {
   private payload(work: Work): unknown {
     if (work.kind === 'change') return work.change;
     if (work.kind === 'message') return work.message;
-    return work.transaction.withChanges(this.collector.changes);
+    return work.transaction.withChanges(this.collector.changesOf(work.transaction.info.commitLsn));
   }
 
   private succeeded(): void {

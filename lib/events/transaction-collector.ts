@@ -8,8 +8,12 @@ export class TransactionCollector {
 
   constructor(private readonly limits: { readonly changes: number; readonly bytes: number }) {}
 
-  get changes(): readonly RowChange[] {
-    return this.collected;
+  /**
+   * Those of the transaction committed at `commitLsn`. What is kept may be of another one, that was left half-way: its
+   * rest went to the process that took over the slot.
+   */
+  changesOf(commitLsn: bigint): readonly RowChange[] {
+    return this.commitLsn === commitLsn ? this.collected : [];
   }
 
   /** @returns false where the limits are exceeded */

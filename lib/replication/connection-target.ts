@@ -4,6 +4,15 @@ import { ServerSetupError } from '../errors/replication.error.js';
 const CONNECT_TIMEOUT_MS = 10_000;
 /** A path that has gone dark must not hold a query for ever. */
 const QUERY_TIMEOUT_MS = 15_000;
+const BOOL_OID = 16;
+
+/**
+ * How answers to our own questions are read. The user's parsers are for the user's rows: one that leaves text as it is
+ * would make a truth of every 'f'.
+ */
+const CATALOGUE_TYPES = {
+  getTypeParser: (oid: number) => (oid === BOOL_OID ? (text: string) => text === 't' : (text: string) => text),
+};
 
 /** Which application a connection belongs to, for error texts: never a secret. */
 export interface ConnectionTarget {
@@ -21,6 +30,8 @@ export function makeClient({ app, connection }: ConnectionTarget, extra: { repli
       application_name: `nestjs-pg-listener:${app}`,
       ...connection,
       ...extra,
+      types: CATALOGUE_TYPES,
+      binary: false,
     } as ClientConfig);
     // Without a listener, an error on an idle client would end the process. Those who use the client add their own.
     client.on('error', () => undefined);

@@ -25,7 +25,7 @@ const EVERY_OPERATION = OPERATIONS.reduce((mask, [, bit]) => mask | bit, 0);
 
 /** What the publications carry, all together (manual, section 52.42; pg_publication_tables). */
 export async function readPublished(client: Client, publications: readonly string[]): Promise<PublishedTable[]> {
-  const { rows } = await client.query<PublishedTable>(
+  const { rows } = await client.query<Omit<PublishedTable, 'mask'> & { mask: string }>(
     `SELECT t.schemaname AS schema, t.tablename AS "table",
             bit_or(p.pubinsert::int * ${OperationBit.insert} + p.pubupdate::int * ${OperationBit.update} +
                    p.pubdelete::int * ${OperationBit.delete} + p.pubtruncate::int * ${OperationBit.truncate}) AS mask,
@@ -34,7 +34,12 @@ export async function readPublished(client: Client, publications: readonly strin
       WHERE t.pubname = ANY($1) GROUP BY 1, 2`,
     [publications],
   );
-  return rows;
+  return rows.map(({ schema, table, mask, isContradictory }) => ({
+    schema,
+    table,
+    mask: Number(mask),
+    isContradictory,
+  }));
 }
 
 /** Holds the user's publications against what handlers and features listen to. */

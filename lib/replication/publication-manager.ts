@@ -102,14 +102,14 @@ export class PublicationManager {
   /** @returns whether it was made just now */
   private async extend(client: Client, name: string, operations: string, tables: PublishedTables): Promise<boolean> {
     for (let tries = 1; ; tries++) {
-      const { rows } = await client.query<{ all: boolean; members: string[] | null }>(
+      const { rows } = await client.query<{ all: boolean; members: string | null }>(
         `SELECT p.puballtables AS all,
-                (SELECT array_agg(r.prrelid::text) FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid) AS members
+                (SELECT string_agg(r.prrelid::text, ',') FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid) AS members
            FROM pg_catalog.pg_publication p WHERE p.pubname = $1`,
         [name],
       );
       const existing = rows[0];
-      const members = new Set(existing?.members ?? []);
+      const members = new Set(existing?.members?.split(','));
       const added = existing?.all ? [] : tables.filter((table) => !members.has(table.oid));
       if (existing !== undefined && added.length === 0) return false;
       const list = added.map(qualifiedName).join(', ');

@@ -202,6 +202,11 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
     this.sink.message(event, this.bytes, this.deliveryUnit(unit, message.lsn));
   }
 
+  /** Between transactions it concerns nobody: what was rolled back was never sent. */
+  streamAbort(): void {
+    if (this.unit !== null) this.outOfPlace('StreamAbort', 'a transaction is open');
+  }
+
   /**
    * To the next change's place in the log. Only changes count: a Relation message may come between two of them on one
    * connection and not on another, and Begin shares its LSN with the first change.

@@ -15,6 +15,7 @@ import { ReplicationPublisher, type PublisherCounters } from './replication.publ
 import { ReplicationServer, type ReplicationListener } from './replication.server.js';
 import { translateServerError } from './server-errors.js';
 import { identifySystem, readServerFacts } from './server-facts.js';
+import { pinSessionSettings } from './session-settings.js';
 import type { SlotManager } from './slot-manager.js';
 import type { SlotMemory } from './slot-memory.js';
 
@@ -45,6 +46,8 @@ export class ReplicationSession implements ReplicationListener {
   private publisher: ReplicationPublisher | undefined;
   private publicationNames: readonly string[] = [];
   private fault: Error | undefined;
+  private plainLoss: Error | undefined;
+  private isStreaming = false;
   private isFrozen = false;
   private shutdownTimer: NodeJS.Timeout | undefined;
   private isClosed = false;
@@ -108,6 +111,7 @@ export class ReplicationSession implements ReplicationListener {
   private async start(): Promise<void> {
     const { target, publications, slots, memory, progress, sink, counters } = this.context;
     this.plain = await connectPlain(target, this.giveUp.signal);
+    this.watchPlain(this.plain);
     const facts = await readServerFacts(this.plain, target);
     slots.renew();
     const found = await slots.inspect(this.plain);
@@ -118,6 +122,7 @@ export class ReplicationSession implements ReplicationListener {
     this.replication = await connectReplication(target, this.giveUp.signal);
     // A role or database may mute warnings; one of them tells of a publication that is missing.
     await this.replication.query(`SET client_min_messages = 'warning'`);
+    await pinSessionSettings(this.replication);
     const { systemIdentifier, timeline, walEnd } = await identifySystem(this.replication, target);
     const warning = memory.compare(systemIdentifier, found, target.app);
     if (warning !== null) this.context.logger.warn(warning);
@@ -138,7 +143,8 @@ export class ReplicationSession implements ReplicationListener {
     await this.server.start(this.startCommand()).catch((error: unknown) => this.explainStart(error));
     // Not before: a process that loses the race for the slot has not streamed from it.
     memory.enter(systemIdentifier, slot);
-    this.watchForShutdown(this.plain);
+    this.isStreaming = true;
+    if (this.plainLoss !== undefined) this.lostPlain(this.plainLoss);
   }
 
   private tellOfNewSlot(position: Lsn, isFirst: boolean): void {
@@ -232,18 +238,32 @@ export class ReplicationSession implements ReplicationListener {
     return isMissing ? this.publicationGap(error.message, error) : translateServerError(error, this.context.target);
   }
 
-  /** A plain backend is told of a shutdown at once; our own stream would be served until all is confirmed. */
-  private watchForShutdown(plain: Client): void {
+  /**
+   * A plain backend is told of a shutdown at once; our own stream would be served until all is confirmed. A loss while
+   * the stream is being opened is kept until it runs.
+   */
+  private watchPlain(plain: Client): void {
     plain.on('error', (error: Error & { code?: string }) => {
-      if (error.code === '57P01') this.shutdownSuspected();
+      if (this.plainLoss !== undefined || this.isClosed) return;
+      this.plainLoss = error;
+      if (this.isStreaming) this.lostPlain(error);
     });
+  }
+
+  /** Without it a stream would not hear of a shutdown, and one that a handler blocks would hold the server up. */
+  private lostPlain(cause: Error & { code?: string }): void {
+    if (cause.code === '57P01') return this.shutdownSuspected();
+    // Why the stream is ending already counts for more.
+    if (this.fault !== undefined) return;
+    const { app } = this.context.target;
+    this.halt(new ConnectionError(`The connection for queries was lost: ${cause.message}`, { app, cause }));
   }
 
   /** A handler that blocks must not keep the server from stopping: confirm what is done, close, come back later. */
   shutdownSuspected(): void {
     if (this.shutdownTimer !== undefined || this.isClosed) return;
     this.context.logger.warn('The server is shutting down: finishing what is quick, then closing');
-    this.fault = new ConnectionError('The server is shutting down', { app: this.context.target.app });
+    this.fault ??= new ConnectionError('The server is shutting down', { app: this.context.target.app });
     const deadline = Date.now() + SHUTDOWN_GRACE_MS;
     this.shutdownTimer = setInterval(() => {
       this.server?.confirmNow();

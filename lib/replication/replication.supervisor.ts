@@ -1,4 +1,3 @@
-import { asError } from '../errors/as-error.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { PgListenerError } from '../errors/pg-listener.error.js';
@@ -7,9 +6,10 @@ import type { PgListenerState } from '../interfaces/status.interface.js';
 import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
 import { backoffDelay, RECONNECT_BACKOFF } from './backoff.js';
 import { closeClient, connectPlain, socketOf } from './connection.js';
+import { translateServerError } from './server-errors.js';
 import { ReplicationSession, type SessionContext } from './replication.session.js';
 
-/** A stream that held for this long was a good one: the next failure starts the backoff anew. */
+/** A stream, or a wait for one, that held for this long was a good one: the next failure starts the backoff anew. */
 const STABLE_MS = 2_000;
 /** How often a standby looks whether the slot is free. */
 const STANDBY_POLL_MS = 500;
@@ -144,11 +144,13 @@ export class ReplicationSupervisor {
   private async standBy(signal: AbortSignal): Promise<void> {
     const { target, slots, logger } = this.context;
     let client: Client | undefined;
+    let connectedAt = Infinity;
     // A query on a path that has gone dark must not hold `stop()` up.
     const giveUp = (): void => void (client && socketOf(client).destroy());
     signal.addEventListener('abort', giveUp);
     try {
       client = await connectPlain(target, signal);
+      connectedAt = Date.now();
       let known: string | undefined;
       while (!signal.aborted && this.haltReason === undefined) {
         const holder = await slots.holder(client);
@@ -161,7 +163,8 @@ export class ReplicationSupervisor {
         await sleep(STANDBY_POLL_MS, undefined, { signal });
       }
     } catch (error) {
-      if (!signal.aborted) await this.backOff(asError(error), signal);
+      if (Date.now() - connectedAt >= STABLE_MS) this.failures = 0;
+      if (!signal.aborted) await this.backOff(translateServerError(error, target), signal);
     } finally {
       signal.removeEventListener('abort', giveUp);
       await closeClient(client);

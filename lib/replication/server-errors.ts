@@ -97,6 +97,15 @@ const badCertificate = ({ where, text }: Failure): Explanation => [
   'give the certificate authority as `connection.ssl.ca`; `rejectUnauthorized: false` trusts anybody.',
 ];
 
+const unreadableText = ({ where, code }: Failure): Explanation => [
+  ServerSetupError,
+  // The server's text shows bytes of the value: it stays in the cause.
+  `The server cannot write a value as UTF-8 (${code}) on ${where}`,
+  'a text of the database does not fit its encoding (SQL_ASCII takes any bytes); a SELECT of the row fails too. ' +
+    'Correct such rows. To go on without the transaction that holds one, stop the app and move its slot with ' +
+    'pg_replication_slot_advance.',
+];
+
 /** By SQLSTATE (manual, appendix A) or by the system's code. */
 const EXPLANATIONS: Readonly<Record<string, (failure: Failure) => Explanation>> = {
   '28P01': ({ where, role }) => [
@@ -105,6 +114,8 @@ const EXPLANATIONS: Readonly<Record<string, (failure: Failure) => Explanation>> 
     `correct the password in \`connection\`, or: ALTER ROLE ${role} PASSWORD '...';`,
   ],
   '28000': refusedLogin,
+  '22021': unreadableText,
+  '22P05': unreadableText,
   '3D000': ({ where, database }) => [
     ServerSetupError,
     `There is no such database: ${where}`,

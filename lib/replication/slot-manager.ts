@@ -65,6 +65,8 @@ export class SlotManager {
   async inspect(client: Client): Promise<FoundSlot | null> {
     const slot = this.isTemporary ? null : await this.read(client);
     if (slot === null) return null;
+    // Another process is making it just now: the server shows such a slot before it knows its plugin.
+    if (slot.plugin === '' && slot.holder !== null) return { confirmedLsn: 0n, holder: slot.holder };
     this.check(slot);
     const confirmedLsn = slot.confirmed === null ? 0n : parseLsn(slot.confirmed);
     return { confirmedLsn, holder: slot.active ? (slot.holder ?? 'another process') : null };

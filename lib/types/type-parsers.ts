@@ -19,10 +19,11 @@ export interface ColumnParser {
 
 /**
  * Types whose output is ASCII in every setting: bool, bytea, int8, int2, int4, oid, xid, float4, float8, date, time,
- * timestamp(tz), timetz, interval, numeric, uuid, pg_lsn, inet, cidr, macaddr.
+ * timestamp, timetz, interval, numeric, uuid, pg_lsn, inet, cidr, macaddr. Not timestamptz: under a DateStyle other
+ * than ISO it ends in the name of the zone, and `TimeZone = '<Ä>-3'` makes one up.
  */
 const ASCII_OIDS = new Set([
-  16, 17, 20, 21, 23, 26, 28, 650, 700, 701, 829, 869, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950, 3220,
+  16, 17, 20, 21, 23, 26, 28, 650, 700, 701, 829, 869, 1082, 1083, 1114, 1186, 1266, 1700, 2950, 3220,
 ]);
 
 /** What node-postgres hands out for a type that nobody registered: the text as it is. */

@@ -44,12 +44,14 @@ describe('delivery: at least once, in order, position held by unfinished work', 
 
   it('confirms the exact end of a commit: an adjacent second commit arrives after a reconnect', async () => {
     for (let attempt = 0; attempt < 10; attempt++) {
+      const id = attempt * 2 + 1;
+      let seen = 0;
+      // Which of the two commits first is up to the machine: the later one is held.
       const first = recorderOf('orders', (change) =>
-        idOf(change) % 2 === 0 ? new Promise(() => undefined) : undefined,
+        idOf(change) >= id && ++seen === 2 ? new Promise(() => undefined) : undefined,
       );
       const app = await start({ connection: db.url, slot: db.slot(), shutdownTimeoutMs: 0 }, [first]);
       const [one, two] = await Promise.all([connect(db.url), connect(db.url)]);
-      const id = attempt * 2 + 1;
       await one.query('BEGIN');
       await two.query('BEGIN');
       await one.query('INSERT INTO orders VALUES ($1)', [id]);
@@ -60,15 +62,14 @@ describe('delivery: at least once, in order, position held by unfinished work', 
         () => (first.changes.length >= 2 ? first.changes.slice(-2) : null),
         'both changes',
       );
-      expect([idOf(before!), idOf(blocked!)]).toEqual([id, id + 1]);
+      expect(new Set([idOf(before!), idOf(blocked!)])).toEqual(new Set([id, id + 1]));
       await waitFor(async () => (await confirmed()) > before!.lsn, 'the first commit to be confirmed');
       const isAdjacent = (await confirmed()) === blocked!.lsn;
       await app.close();
       const second = recorderOf('orders');
       await start({ connection: db.url, slot: db.slot() }, [second]);
       await waitFor(() => second.changes.length > 0, 'the second commit again');
-      expect(second.changes.map(idOf)).toEqual([id + 1]);
-      expect(second.changes[0]!.id).toBe(blocked!.id);
+      expect(second.changes.map((change) => change.id)).toEqual([blocked!.id]);
       if (isAdjacent) return;
       await apps.pop()!.close();
     }

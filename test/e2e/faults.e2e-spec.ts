@@ -8,10 +8,12 @@ import {
   ServerSetupError,
   type InsertChange,
   type PgListenerError,
+  type PgListenerStatus,
 } from 'nestjs-pg-listener';
 import { startPostgres } from 'nestjs-pg-listener/testing';
 import { recorderOf, startApplication, type TestApplication } from '../support/application.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { holdSlot } from '../support/slot-holder.js';
 import { startProxy, type FaultProxy } from '../support/proxy.js';
 import { sleep, waitFor } from '../support/wait.js';
 
@@ -341,6 +343,32 @@ describe('faults, each told apart and told how to mend', () => {
     await start({ connection: db.url, slot: db.slot() }, [recorderOf('*')]);
     for (const table of ['generated_key', 'deferrable_key', 'parent_of_child', 'keyless_child', 'parted']) {
       await expect(db.query(`UPDATE ${table} SET note = 'x'`)).resolves.toEqual([]);
+    }
+  });
+
+  it('a standby that was calm for a while comes back as fast after a loss as at its first one', async () => {
+    await db.query(`CREATE PUBLICATION pg_listener_${db.slot()} FOR TABLE orders`);
+    await db.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [db.slot()]);
+    const holder = await holdSlot(db.url, db.slot());
+    const { listener } = await start({ connection: proxy.through(db.url), slot: db.slot() }, [recorderOf('orders')]);
+    const losses: PgListenerStatus[] = [];
+    const watch = listener.status$.subscribe((status) => void (status.state === 'backing-off' && losses.push(status)));
+    const lose = async (times: number): Promise<void> => {
+      await waitFor(() => listener.status.state === 'standby', 'the standby');
+      proxy.cut();
+      await waitFor(() => losses.length === times, 'the loss');
+    };
+    try {
+      for (const times of [1, 2, 3, 4]) await lose(times);
+      expect(losses[3]!.retryInMs).toBeGreaterThan(500);
+      await waitFor(() => listener.status.state === 'standby', 'the standby');
+      await sleep(2_100);
+      await lose(5);
+      expect(losses[4]!.retryInMs).toBeLessThanOrEqual(100);
+      for (const { error } of losses) expect(error).toMatchObject({ code: 'PG_LISTENER_CONNECTION' });
+    } finally {
+      watch.unsubscribe();
+      await holder.release();
     }
   });
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { recorderOf, startApplication } from '../support/application.js';
 import { startChild, type ChildApplication } from '../support/child.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait.js';
@@ -34,4 +35,40 @@ describe('a transaction of 1,000,000 rows', () => {
     expect(last).toMatchObject({ isOrdered: true });
     expect(last['growthMb']).toBeLessThan(100);
   }, 120_000);
+});
+
+describe('a rolled-back transaction beyond logical_decoding_work_mem', () => {
+  let db: TestDatabase;
+
+  beforeAll(async () => {
+    db = await createDatabase();
+    await db.query('CREATE TABLE orders (id int PRIMARY KEY, note text)');
+    await db.query(`ALTER DATABASE ${db.name} SET logical_decoding_work_mem = '64kB'`);
+  });
+  afterAll(async () => {
+    await db?.drop();
+  });
+
+  // PostgreSQL 18 tells of the sub-transaction's end, in a message of a later protocol version than was asked for.
+  it('that had a sub-transaction is passed over when it is read after its end', async () => {
+    const options = { connection: db.url, slot: db.slot() };
+    await (await startApplication(options, [recorderOf('orders')])).close();
+    await db.query('BEGIN');
+    await db.query(`SAVEPOINT small; INSERT INTO orders VALUES (1, 'small'); RELEASE small`);
+    await db.query(`INSERT INTO orders SELECT id, repeat('x', 100) FROM generate_series(2, 3000) AS id`);
+    await db.query('ROLLBACK');
+    await db.query(`INSERT INTO orders VALUES (5000, 'kept')`);
+    const recorder = recorderOf('orders');
+    const app = await startApplication(options, [recorder]);
+    try {
+      await waitFor(
+        () => recorder.changes.length > 0,
+        () => `the row that was kept; ${JSON.stringify(app.listener.health())}`,
+      );
+      expect(recorder.changes).toEqual([expect.objectContaining({ record: { id: 5000, note: 'kept' } })]);
+      expect(app.listener.health()).toMatchObject({ status: 'up', state: 'streaming' });
+    } finally {
+      await app.close();
+    }
+  });
 });

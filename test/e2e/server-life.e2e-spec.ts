@@ -3,6 +3,7 @@ import { startPostgres, type PostgresServer } from 'nestjs-pg-listener/testing';
 import type { Change, InsertChange } from 'nestjs-pg-listener';
 import { recorderOf, startApplication, type TestApplication } from '../support/application.js';
 import { connect, withClient } from '../support/database.js';
+import { startProxy } from '../support/proxy.js';
 import { sleep, waitFor } from '../support/wait.js';
 
 const idOf = (change: Change): number => Number((change as InsertChange).record['id']);
@@ -33,8 +34,12 @@ describe('the life of the server', () => {
     );
   const range = (from: number, to: number): number[] =>
     Array.from({ length: to - from + 1 }, (_, index) => from + index);
-  const boot = async (recorder: ReturnType<typeof recorderOf>, limits = {}): Promise<TestApplication> => {
-    const options = { connection: server.url, slot: `slot_${round}`, shutdownTimeoutMs: 500, limits };
+  const boot = async (
+    recorder: ReturnType<typeof recorderOf>,
+    limits = {},
+    connection = server.url,
+  ): Promise<TestApplication> => {
+    const options = { connection, slot: `slot_${round}`, shutdownTimeoutMs: 500, limits };
     app = await startApplication(options, [recorder]);
     return app;
   };
@@ -85,6 +90,42 @@ describe('the life of the server', () => {
     await waitFor(() => recorder.changes.length >= rows, 'the rest');
     expect(recorder.changes.map(idOf)).toEqual(range(1, rows));
     await finish();
+  });
+
+  it.each([
+    ['while it streams', false],
+    ['while it is being started', true],
+  ])('hears of a stop also after its connection for queries was lost %s', async (_, isEarly) => {
+    const proxy = await startProxy(new URL(server.url));
+    let release: () => void = () => undefined;
+    const gate = new Promise<void>((done) => (release = done));
+    const recorder = recorderOf('orders', () => gate);
+    let isLost = false;
+    proxy.rewrite((chunk) => {
+      if (isEarly && !isLost && chunk.includes('START_REPLICATION')) {
+        isLost = true;
+        proxy.cutPlain();
+      }
+      return chunk;
+    });
+    try {
+      const { listener } = await boot(recorder, { changes: 10 }, proxy.through(server.url));
+      await insert(1, 50_000);
+      await waitFor(() => listener.stats().pendingChanges >= 10, 'the limit');
+      if (!isEarly) proxy.cutPlain();
+      await waitFor(() => listener.stats().reconnects === 1 && listener.status.state === 'streaming', 'a new stream');
+      const began = Date.now();
+      await server.pause('fast');
+      expect(Date.now() - began).toBeLessThan(5_000);
+      await server.start();
+      release();
+      await waitFor(() => recorder.changes.length >= 50_000, 'all changes');
+      expect(recorder.changes.map(idOf)).toEqual(range(1, 50_000));
+    } finally {
+      release();
+      await proxy.close();
+      await finish();
+    }
   });
 
   it('outlives wal_sender_timeout while a handler is slow and reading is paused', async () => {

@@ -13,11 +13,17 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** @param serverUrl default: the server of the run */
-export async function createDatabase(serverUrl = process.env['PG_LISTENER_TEST_URL']!): Promise<TestDatabase> {
+/**
+ * @param serverUrl default: the server of the run
+ * @param clause of CREATE DATABASE, such as an encoding
+ */
+export async function createDatabase(
+  serverUrl = process.env['PG_LISTENER_TEST_URL']!,
+  clause = '',
+): Promise<TestDatabase> {
   const suffix = randomBytes(4).toString('hex');
   const name = `test_${suffix}`;
-  await withClient(serverUrl, (client) => client.query(`CREATE DATABASE ${name}`));
+  await withClient(serverUrl, (client) => client.query(`CREATE DATABASE ${name} ${clause}`));
   const address = new URL(serverUrl);
   address.pathname = `/${name}`;
   const url = address.toString();

@@ -1,4 +1,4 @@
-import { startPostgres, type PostgresServer } from 'nestjs-pg-listener/testing';
+import { startPostgres, type PostgresServer } from './versioned-postgres.js';
 
 declare global {
   var testServer: PostgresServer | undefined;
@@ -7,8 +7,6 @@ declare global {
 /** One PostgreSQL for the run; each spec makes a database of its own in it. */
 export default async function globalSetup(): Promise<void> {
   const server = await startPostgres({
-    // Another version than the embedded one: the folder that holds its `bin`.
-    nativeDirectory: process.env['PG_LISTENER_TEST_NATIVE'],
     settings: { max_wal_senders: '40', max_replication_slots: '40', max_connections: '150' },
   });
   globalThis.testServer = server;

@@ -147,6 +147,10 @@ export function logicalMessage(transactional: boolean, lsn: bigint, prefix: stri
   ]);
 }
 
+export function streamAbort(xid: number, subXid: number): Buffer {
+  return Buffer.concat([type('A'), int32(xid), int32(subXid)]);
+}
+
 /** A backend message: type byte, length that counts itself, body. */
 export function frame(letter: string, body: Buffer): Buffer {
   return Buffer.concat([type(letter), int32(body.length + 4), body]);

@@ -13,11 +13,14 @@ export interface FaultProxy {
   freeze(): void;
   /** Cuts every connection. */
   cut(): void;
+  /** Cuts the connections for queries, and leaves those for replication. */
+  cutPlain(): void;
   close(): Promise<void>;
 }
 
 export async function startProxy(target: URL): Promise<FaultProxy> {
   const sockets = new Set<Socket>();
+  const plain = new Set<Socket>();
   let change: ((chunk: Buffer) => Buffer) | null = null;
   let rewritten = (chunk: Buffer): Buffer => chunk;
   let isFrozen = false;
@@ -32,6 +35,8 @@ export async function startProxy(target: URL): Promise<FaultProxy> {
         upstream.destroy();
       });
     }
+    client.once('data', (chunk) => chunk.includes('\0replication\0') || plain.add(client));
+    client.once('close', () => plain.delete(client));
     client.on('data', (chunk) => isFrozen || upstream.write(rewritten(chunk)));
     upstream.on('data', (chunk) => isFrozen || client.write(change === null ? chunk : change(chunk)));
   });
@@ -52,6 +57,7 @@ export async function startProxy(target: URL): Promise<FaultProxy> {
       isFrozen = false;
       cut();
     },
+    cutPlain: () => plain.forEach((socket) => socket.destroy()),
     close: async () => {
       cut();
       await new Promise((done) => server.close(done));

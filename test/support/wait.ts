@@ -18,3 +18,29 @@ export async function waitFor<T>(
     await sleep(10);
   }
 }
+
+/**
+ * Waits until `count` gives `total` or more, for as long as it grows: a loaded machine is slow, and only what stands
+ * still is stuck. Fails after `stallMs` without growth, with `what` and how many of how many came.
+ */
+export async function waitForCount(
+  count: () => number | Promise<number>,
+  total: number,
+  what: () => string,
+  stallMs = 30_000,
+): Promise<void> {
+  let reached = -1;
+  let deadline = 0;
+  for (;;) {
+    const counted = await count();
+    if (counted >= total) return;
+    if (counted > reached) {
+      reached = counted;
+      deadline = Date.now() + stallMs;
+    } else if (Date.now() > deadline) {
+      throw new Error(`${reached} of ${total} came, and none in the last ${stallMs} ms: ${what()}`);
+    }
+    // Counting is work for the server that is counted on.
+    await sleep(100);
+  }
+}

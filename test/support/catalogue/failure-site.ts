@@ -4,7 +4,7 @@ import { PgListenerError, type PgListenerOptions } from 'nestjs-pg-listener';
 import { startPostgres, type PostgresServer } from 'nestjs-pg-listener/testing';
 import { LogCollector, recorderOf, startApplication, type TestApplication } from '../application.js';
 import { connect, dropSlots, withClient } from '../database.js';
-import { freePort } from '../free-port.js';
+import { freePort } from '#lib/testing/free-port.js';
 import { startProxy, type FaultProxy } from '../proxy.js';
 import { secure } from '../tls.js';
 import { waitFor } from '../wait.js';

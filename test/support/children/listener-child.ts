@@ -20,6 +20,7 @@ interface EventRow {
 @Injectable()
 class JournalHandler {
   private readonly pool = new pg.Pool({ connectionString: url, max: 1 });
+  private hasWritten = false;
 
   /** Slower than the writers, so that there is always something received and unfinished. */
   @OnTableChange<EventRow>('events', 'insert')
@@ -31,6 +32,9 @@ class JournalHandler {
       lsn,
       index,
     ]);
+    if (this.hasWritten) return;
+    this.hasWritten = true;
+    process.send?.({ journaled: true });
   }
 }
 

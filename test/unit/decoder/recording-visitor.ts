@@ -44,6 +44,9 @@ export class RecordingVisitor implements PgOutputVisitor {
   message(...message: unknown[]): void {
     this.calls.push(['message', ...message]);
   }
+  streamAbort(): void {
+    this.calls.push(['streamAbort']);
+  }
 
   get last(): unknown[] | undefined {
     return this.calls.at(-1);

@@ -59,6 +59,32 @@ describe('when a connection breaks', () => {
     expect([old.settled, again.settled]).toEqual([0, 1]);
   });
 
+  it('a transaction whose rest went to another process leaves nothing to the next one', async () => {
+    const seen: unknown[][] = [];
+    const bench = new DispatcherBench([wholeTransactions(seen)]);
+    bench.transaction(0x100n).change(1).change(2);
+    bench.dispatcher.abort();
+    bench.transaction(0x200n).commit();
+    await turns();
+    expect(seen).toEqual([[]]);
+  });
+
+  it('draining does not wait for the rest of a transaction, which may never come', async () => {
+    const bench = new DispatcherBench([{ run: () => undefined }]);
+    bench.transaction(0x100n).change(1);
+    bench.dispatcher.abort();
+    expect(await settlesSoon(bench.dispatcher.drain())).toBe(true);
+  });
+
+  it('draining ends when the connection breaks with nothing in hand', async () => {
+    const bench = new DispatcherBench([{ run: () => undefined }]);
+    bench.transaction(0x100n).change(1);
+    const drained = bench.dispatcher.drain();
+    expect(await settlesSoon(drained)).toBe(false);
+    bench.dispatcher.abort();
+    expect(await settlesSoon(drained)).toBe(true);
+  });
+
   it('a Commit in hand is not handed over again, and both units settle when it is done', async () => {
     const wait = new Deferred();
     const seen: unknown[][] = [];

@@ -16,7 +16,7 @@ describe('TransactionCollector', () => {
     const changes = [changeOf(1n), changeOf(1n), changeOf(1n)] as const;
     expect(collector.add(changes[0], 50)).toBe(true);
     expect(collector.add(changes[1], 50)).toBe(true);
-    expect(collector.changes).toEqual(changes.slice(0, 2));
+    expect(collector.changesOf(1n)).toEqual(changes.slice(0, 2));
     expect(collector.add(changes[2], 0)).toBe(false);
     expect(new TransactionCollector({ changes: 9, bytes: 100 }).add(changes[0], 101)).toBe(false);
   });
@@ -26,16 +26,17 @@ describe('TransactionCollector', () => {
     collector.add(changeOf(1n), 100);
     const other = changeOf(2n);
     expect(collector.add(other, 100)).toBe(true);
-    expect(collector.changes).toEqual([other]);
+    expect(collector.changesOf(2n)).toEqual([other]);
+    expect(collector.changesOf(1n)).toEqual([]);
   });
 
   it('does not take back what it has given when it is cleared', () => {
     const collector = new TransactionCollector({ changes: 9, bytes: 100 });
     const change = changeOf(1n);
     collector.add(change, 100);
-    const given = collector.changes;
+    const given = collector.changesOf(1n);
     collector.clear();
-    expect([given, collector.changes]).toEqual([[change], []]);
+    expect([given, collector.changesOf(1n)]).toEqual([[change], []]);
     expect(collector.add(change, 100)).toBe(true);
   });
 });

@@ -10,6 +10,7 @@ import {
   origin,
   relation,
   SOME_TIME,
+  streamAbort,
   truncation,
   update,
 } from '../../support/pgoutput-encoder.js';
@@ -64,6 +65,15 @@ describe('a transaction', () => {
     bench.sink.settleAll();
     expect(connection.tracker).toMatchObject({ confirmable: 0x230n, unsettled: 0 });
     expect(bench.progress.isSettled(0x200n)).toBe(true);
+  });
+
+  it('is not touched by a Stream Abort before it; inside of it, one is an error', () => {
+    connection.send(0x100n, streamAbort(731, 732)).send(0x110n, begin(0x200n)).send(0n, ORDERS);
+    connection.send(0x110n, insert(1, ['1'])).send(0x200n, commit(0x200n, 0x230n));
+    expect(bench.sink.rows).toEqual([1]);
+    expect(bench.sink.commits).toHaveLength(1);
+    connection.send(0x300n, begin(0x400n));
+    expect(() => connection.send(0x310n, streamAbort(731, 732))).toThrow(DecodeError);
   });
 
   it('tells its origin to the changes behind it', () => {

@@ -33,7 +33,8 @@ describe('columnParser', () => {
   });
 
   it('takes no type for ASCII whose text can hold other characters', () => {
-    const textual = [18, 19, 25, 114, 142, 1042, 1043, 3802, 3614, 1009, 1015, 790, 60_000];
+    // 1184: timestamptz can end in the name of a zone, which a user can make up.
+    const textual = [18, 19, 25, 114, 142, 1042, 1043, 1184, 3802, 3614, 1009, 1015, 790, 60_000];
     expect(textual.filter((oid) => columnParser(oid).ascii)).toEqual([]);
   });
 });
