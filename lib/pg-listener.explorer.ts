@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
-import { OptionReader } from './configs/option-reader.js';
+import { kindOf, OptionReader } from './configs/option-reader.js';
 import { readRetry } from './configs/config.resolver.js';
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
 import { TablePattern } from './changes/table-pattern.js';
-import { handlerMetadata } from './decorators/handler-metadata.js';
+import { decoratedMethods, handlerMetadata } from './decorators/handler-metadata.js';
 import { HandlerDefinitionError } from './errors/handler.error.js';
 import { PgListenerError } from './errors/pg-listener.error.js';
 import type { Operation } from './interfaces/change.interface.js';
@@ -52,7 +52,7 @@ export class PgListenerExplorer {
   explore(configs: ReadonlyMap<string, PgListenerConfig>): ExploredHandlers {
     const mistakes: string[] = [];
     const handlers = new Map<string, Explored>();
-    for (const finding of this.findings()) {
+    for (const finding of this.findings(mistakes)) {
       const app = finding.metadata.options.app ?? DEFAULT_APP_NAME;
       const place = `${finding.className}.${finding.methodName} (module ${finding.wrapper.host?.name ?? 'unknown'})`;
       const config = configs.get(app);
@@ -66,6 +66,7 @@ export class PgListenerExplorer {
       mistakes.push(...this.mistakesOf(finding, definition).map((mistake) => `${place} ${mistake}`));
       const key = `${app}\0${definition.id}`;
       const twin = handlers.get(key);
+      if (override !== undefined) mistakes.push(...overrideMistakes(definition, override));
       if (twin !== undefined) mistakes.push(twinMistake({ definition, place }, twin));
       const isEnabled = override?.enabled ?? finding.metadata.options.enabled ?? true;
       handlers.set(key, { definition, place, isEnabled });
@@ -83,7 +84,7 @@ export class PgListenerExplorer {
     };
   }
 
-  private *findings(): Generator<Finding> {
+  private *findings(mistakes: string[]): Generator<Finding> {
     const seen = new Set<object>();
     for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
       const instance = wrapper.instance as object | null | undefined;
@@ -95,9 +96,12 @@ export class PgListenerExplorer {
       if (prototype === null || prototype === Object.prototype) continue;
       const className = instance.constructor?.name ?? 'anonymous class';
       for (const methodName of this.scanner.getAllMethodNames(prototype)) {
-        const method = (instance as Record<string, unknown>)[methodName];
-        if (typeof method !== 'function') continue;
-        for (const [index, metadata] of handlerMetadata(method).entries()) {
+        // Of the class, not of the instance: there a constructor may have bound it, or a test put a spy in its place.
+        const declared = (prototype as Record<string, unknown>)[methodName];
+        if (typeof declared !== 'function') continue;
+        if (isReplaced(prototype, methodName, declared)) mistakes.push(replaced(className, methodName, wrapper));
+        if (typeof (instance as Record<string, unknown>)[methodName] !== 'function') continue;
+        for (const [index, metadata] of handlerMetadata(declared).entries()) {
           const id = metadata.options.id ?? `${className}.${methodName}${index === 0 ? '' : `#${index + 1}`}`;
           yield { metadata, wrapper, instance, className, methodName, id };
         }
@@ -121,6 +125,7 @@ export class PgListenerExplorer {
       retry: { ...metadata.options.retry, ...override?.retry },
       onExhausted: override?.onExhausted ?? metadata.options.onExhausted,
       instance,
+      methodName,
       callback: (instance as Record<string, Method>)[methodName]!,
     };
   }
@@ -138,11 +143,43 @@ export class PgListenerExplorer {
       mistakes.push(`asks for onExhausted '${String(metadata.options.onExhausted)}'; this version has 'block' only`);
     }
     const reader = new OptionReader();
+    reader.object('options', metadata.options, OPTIONS);
+    reader.boolean('enabled', metadata.options.enabled, true);
+    readId(reader, metadata.options.id);
     readRetry(reader, 'retry', metadata.options.retry);
     mistakes.push(...reader.faults.map(({ path, problem }) => `has an invalid option: ${path} ${problem}`));
     if (metadata.kind === 'table') mistakes.push(...tableMistakes(metadata, definition));
     return mistakes;
   }
+}
+
+const OPTIONS = ['id', 'app', 'retry', 'onExhausted', 'enabled', ...NOT_YET];
+
+function readId(reader: OptionReader, id: unknown): void {
+  if (id === undefined || (typeof id === 'string' && id !== '')) return;
+  reader.fault('id', `is ${kindOf(id)}; a name is wanted`);
+}
+
+/** Whether another decorator has put a function of its own in the place of the decorated one. */
+function isReplaced(prototype: object, methodName: string, declared: object): boolean {
+  let owner: object | null = prototype;
+  while (owner !== null && !Object.hasOwn(owner, methodName)) owner = Object.getPrototypeOf(owner) as object | null;
+  return owner !== null && decoratedMethods(owner).includes(methodName) && handlerMetadata(declared).length === 0;
+}
+
+function replaced(className: string, methodName: string, { host }: InstanceWrapper): string {
+  return (
+    `${className}.${methodName} (module ${host?.name ?? 'unknown'}) is decorated, but a decorator above has put another ` +
+    'function in its place: write the decorator of the handler above it'
+  );
+}
+
+function overrideMistakes(
+  { id, app, kind }: HandlerDefinition,
+  override: PgListenerConfig['handlers'][string],
+): string[] {
+  if (kind === 'table' || (override.tables === undefined && override.operations === undefined)) return [];
+  return [`options.handlers of app "${app}" gives tables or operations to "${id}", which is no @OnTableChange`];
 }
 
 const OPERATIONS: readonly Operation[] = ['insert', 'update', 'delete', 'truncate'];

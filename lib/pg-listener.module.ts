@@ -91,9 +91,9 @@ export class PgListenerModule {
       provide: getChangesToken(name, { app }),
       // The listener by its own token: a test may have put another one there.
       inject: [FeatureRegistry, getPgListenerToken(app)],
-      useFactory: (features: FeatureRegistry, listener: PgListener) => {
+      useFactory: (features: FeatureRegistry, listener: PgListener | undefined) => {
         features.add(app, name);
-        return listener.changes?.(name);
+        return listener?.changes?.(name);
       },
     }));
     providers.push(

@@ -5,7 +5,7 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
-import { ModuleRef } from '@nestjs/core';
+import { DiscoveryService, ModuleRef } from '@nestjs/core';
 import { PgListener } from './pg-listener.js';
 import { getPgListenerToken } from './pg-listener.tokens.js';
 import type { HandlerDefinition } from './interfaces/handler-definition.interface.js';
@@ -13,6 +13,7 @@ import { DEFAULT_APP_NAME } from './pg-listener.constants.js';
 import { PgListenerExplorer } from './pg-listener.explorer.js';
 import { FeatureRegistry, PgListenerConfigRegistry, PgListenerRegistry } from './pg-listener.registry.js';
 import { AppRuntime } from './pg-listener.runtime.js';
+import { LifecycleError } from './errors/app.error.js';
 import { PgListenerConfigError } from './errors/config.error.js';
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
 import { serverOf } from './replication/connection-target.js';
@@ -29,6 +30,7 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
     private readonly listeners: PgListenerRegistry,
     private readonly features: FeatureRegistry,
     private readonly modules: ModuleRef,
+    private readonly discovery: DiscoveryService,
   ) {}
 
   /** Discovery and wiring: mistakes fail the boot here, before anything is opened. */
@@ -90,8 +92,23 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
       this.overridden.add(name);
       return undefined;
     }
+    this.refuseSeveral(name);
     this.listeners.replace(name, injected);
     return injected;
+  }
+
+  /**
+   * forRoot and each forFeature provide the token. A factory or class that overrides it is called for each of them,
+   * and all but one of the listeners would stay deaf.
+   */
+  private refuseSeveral(name: string): void {
+    const token = getPgListenerToken(name);
+    const provided = this.discovery.getProviders().filter((wrapper) => wrapper.token === token);
+    if (new Set(provided.map(({ instance }) => instance as unknown)).size < 2) return;
+    throw new LifecycleError('The provider of the listener was overridden by one that makes several', {
+      app: name,
+      hint: 'make one first, and put it in with overrideProvider(getPgListenerToken()).useValue(listener).',
+    });
   }
 
   private async startApp(name: string): Promise<void> {

@@ -2,7 +2,8 @@ import type { PgListenerConfig } from '../configs/pg-listener-config.js';
 import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { ChangeStreams } from './change-streams.js';
-import { EventsDispatcher, type FaultHooks } from './events.dispatcher.js';
+import type { FaultHooks } from './dispatcher-options.js';
+import { EventsDispatcher } from './events.dispatcher.js';
 import { HandlerRegistry } from './handler-registry.js';
 import { HandlerRunner } from './handler-runner.js';
 

@@ -1,35 +1,20 @@
+// Not the global ones: a user's test that has put fake timers in must not stop the stream.
+import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import { asError } from '../errors/as-error.js';
 import type { RowChange } from '../changes/change.js';
 import type { LogicalMessageEvent } from '../changes/logical-message.js';
 import type { CommittedTransaction, TransactionInfo } from '../changes/transaction.js';
 import { TransactionTooLargeError } from '../errors/handler.error.js';
-import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
 import { isBeyond, laterOf } from '../changes/wal-position.js';
-import type { ChangeStreams } from './change-streams.js';
+import type { DispatcherOptions } from './dispatcher-options.js';
+import type { Route } from './handler-registry.js';
 import { decideFailure, failureText } from './failure-policy.js';
-import type { HandlerRegistry, Route } from './handler-registry.js';
 import type { HandlerRunner } from './handler-runner.js';
 import { TimeSlice } from './time-slice.js';
 import { TransactionCollector } from './transaction-collector.js';
 import { describeWork, transactionOf, WorkQueue, type Work } from './work-queue.js';
-
-/** What cannot be settled by calling handlers again. */
-export interface FaultHooks {
-  /** The app cannot go on: its stream must halt. */
-  readonly onFault: (error: Error) => void;
-  /** A handler has used up its attempts. True: the caller has taken the work away, and it is not tried again. */
-  readonly onExhausted?: (error: unknown) => boolean;
-}
-
-export interface DispatcherOptions extends FaultHooks {
-  readonly app: string;
-  readonly limits: { readonly changes: number; readonly bytes: number };
-  readonly registry: HandlerRegistry;
-  readonly streams: ChangeStreams;
-  readonly logger: ListenerLogger;
-}
 
 /**
  * Takes transactions in pieces and gives them to the handlers: in commit order, one change at a time, for one change

@@ -38,5 +38,6 @@ export interface HandlerDefinition {
   readonly retry: RetryOptions | undefined;
   readonly onExhausted: OnExhausted | undefined;
   readonly instance: object;
+  readonly methodName: string;
   readonly callback: (payload: unknown, context: unknown) => unknown;
 }

@@ -37,7 +37,10 @@ export function makeClient({ app, connection }: ConnectionTarget, extra: { repli
     client.on('error', () => undefined);
     return client;
   } catch (cause) {
-    throw new ServerSetupError('node-postgres cannot read the configuration of the connection', {
+    // A file that is missing is named; other texts may hold a part of the connection.
+    const { code, path } = cause as { code?: string; path?: string };
+    const file = path === undefined ? '' : `: ${path} (${code})`;
+    throw new ServerSetupError(`node-postgres cannot read the configuration of the connection${file}`, {
       app,
       cause,
       hint: 'compare `connection` with the documentation of its ClientConfig; files that it names must exist.',

@@ -9,6 +9,8 @@ export interface PublishedTable {
   readonly table: string;
   /** Union of the bits of the operations that are published. */
   readonly mask: number;
+  /** Two of the publications give it different column lists: the server refuses to send any change of it. */
+  readonly isContradictory?: boolean;
 }
 
 export interface PublicationFindings {
@@ -18,6 +20,7 @@ export interface PublicationFindings {
 }
 
 const OPERATIONS = Object.entries(OperationBit) as [RowOperation, number][];
+const NEEDS_IDENTITY = OperationBit.update | OperationBit.delete;
 const EVERY_OPERATION = OPERATIONS.reduce((mask, [, bit]) => mask | bit, 0);
 
 /** What the publications carry, all together (manual, section 52.42; pg_publication_tables). */
@@ -25,12 +28,18 @@ export async function readPublished(client: Client, publications: readonly strin
   const { rows } = await client.query<Omit<PublishedTable, 'mask'> & { mask: string }>(
     `SELECT t.schemaname AS schema, t.tablename AS "table",
             bit_or(p.pubinsert::int * ${OperationBit.insert} + p.pubupdate::int * ${OperationBit.update} +
-                   p.pubdelete::int * ${OperationBit.delete} + p.pubtruncate::int * ${OperationBit.truncate}) AS mask
+                   p.pubdelete::int * ${OperationBit.delete} + p.pubtruncate::int * ${OperationBit.truncate}) AS mask,
+            count(DISTINCT to_jsonb(t) ->> 'attnames') > 1 AS "isContradictory"
        FROM pg_catalog.pg_publication_tables t JOIN pg_catalog.pg_publication p ON p.pubname = t.pubname
       WHERE t.pubname = ANY($1) GROUP BY 1, 2`,
     [publications],
   );
-  return rows.map(({ schema, table, mask }) => ({ schema, table, mask: Number(mask) }));
+  return rows.map(({ schema, table, mask, isContradictory }) => ({
+    schema,
+    table,
+    mask: Number(mask),
+    isContradictory,
+  }));
 }
 
 /** Holds the user's publications against what handlers and features listen to. */
@@ -58,6 +67,12 @@ export function comparePublications(
   const name = escapeIdentifier(publication);
   const faults = new Set(missingTables(tables, subscriptions));
   const warnings = new Set<string>();
+  for (const each of published.filter(({ isContradictory }) => isContradictory)) {
+    const where = canonicalTable(each.schema, each.table);
+    faults.add(
+      `the publications give ${where} different column lists, which the server refuses to send: name one of them only, or: ALTER PUBLICATION ... SET TABLE ...;`,
+    );
+  }
   for (const { pattern, mask, source } of subscriptions) {
     for (const named of pattern.namedTables) {
       const found = tables.find((each) => isSame(each, named));
@@ -71,6 +86,12 @@ export function comparePublications(
           : `ALTER PUBLICATION ${name} ADD TABLE ${sqlName(named)};`;
         faults.add(`no publication of this app carries ${table} (${source}): ${mend}`);
         continue;
+      }
+      if (!found.hasIdentity && (carried.mask & NEEDS_IDENTITY) !== 0) {
+        warnings.add(
+          `${table} (${source}) has no replica identity, and your own UPDATE and DELETE of it fail as long as they are published: ` +
+            `give it a primary key, or: ALTER TABLE ${sqlName(named)} REPLICA IDENTITY FULL;`,
+        );
       }
       const lacking = OPERATIONS.filter(([, bit]) => (mask & bit) !== 0 && (carried.mask & bit) === 0);
       if (lacking.length === 0) continue;

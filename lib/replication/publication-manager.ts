@@ -139,7 +139,9 @@ export class PublicationManager {
     tables: PublishedTables,
     client: Client,
   ): Promise<unknown> {
-    if ((error as { code?: string }).code !== '42501') return error;
+    const { code } = error as { code?: string };
+    if (code === '25006') return this.readOnly(error, sql, client);
+    if (code !== '42501') return error;
     const grants = await missingRights(client, name, tables);
     return new PublicationError(
       `The role may not create or extend its publication on ${describeTarget(this.target)}: ${asError(error).message}`,
@@ -148,6 +150,22 @@ export class PublicationManager {
         cause: error,
         hint: `${grants.join(' ')} Or have it done by one who may: ${sql}; or make a publication of your own and name it in \`publications\`.`,
       },
+    );
+  }
+
+  /** A standby, or a role or database whose transactions are read-only by default. */
+  private async readOnly(error: unknown, sql: string, client: Client): Promise<PublicationError> {
+    const { rows } = await client.query<{ standby: boolean; role: string }>(
+      'SELECT pg_is_in_recovery() AS standby, current_user AS role',
+    );
+    const { standby, role } = rows[0]!;
+    const mend = standby
+      ? `a standby takes no writes: make it on the primary: ${sql}; and name it in \`publications\`, or connect to the primary.`
+      : `ALTER ROLE ${escapeIdentifier(role)} SET default_transaction_read_only = off; (or of the database), or have it done by ` +
+        `one who may: ${sql}; or make a publication of your own and name it in \`publications\`.`;
+    return new PublicationError(
+      `The publication cannot be made or extended on ${describeTarget(this.target)}: ${asError(error).message}`,
+      { app: this.target.app, cause: error, hint: mend },
     );
   }
 

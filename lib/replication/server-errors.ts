@@ -65,23 +65,30 @@ const missingRight = ({ where, text, role, database, purpose }: Failure): Explan
     : `as a superuser: ALTER ROLE ${role} REPLICATION; (Amazon RDS: GRANT rds_replication TO ${role};)`,
 ];
 
-const noConnection = ({ where, text }: Failure): Explanation => [
+const noConnection = ({ where, text, role, database }: Failure): Explanation => [
   ConnectionError,
   `${where} has no free connection: ${text}`,
-  // The setting's name stands in the server's text, whatever language that is in.
-  text.includes('max_wal_senders')
-    ? 'as a superuser: ALTER SYSTEM SET max_wal_senders = 20; then restart the server; or end what holds them: SELECT pid, application_name FROM pg_stat_replication;'
-    : 'raise max_connections (needs a restart), or end what holds them: SELECT pid, usename, application_name FROM pg_stat_activity;',
+  // What is exhausted stands in the server's text, whatever language that is in.
+  text.includes(role)
+    ? `ALTER ROLE ${role} CONNECTION LIMIT -1;`
+    : text.includes(database)
+      ? `ALTER DATABASE ${database} CONNECTION LIMIT -1;`
+      : text.includes('max_wal_senders')
+        ? 'as a superuser: ALTER SYSTEM SET max_wal_senders = 20; then restart the server; or end what holds them: SELECT pid, application_name FROM pg_stat_replication;'
+        : 'raise max_connections (needs a restart), or end what holds them: SELECT pid, usename, application_name FROM pg_stat_activity;',
 ];
 
-const refusedLogin = ({ where, text, usesTls }: Failure): Explanation => [
+const refusedLogin = ({ where, text, usesTls, role }: Failure): Explanation => [
   AuthenticationError,
   `PostgreSQL refused ${where}: ${text}`,
-  (usesTls
-    ? ''
-    : 'if the server wants TLS (hostssl in pg_hba.conf), turn it on: `ssl` in `connection`, or ?sslmode=verify-full in the URL. Else ') +
-    'the role must exist and have LOGIN, and pg_hba.conf needs a line for this user, database and address (logical ' +
-    'replication uses the database lines, not "replication"); then: SELECT pg_reload_conf();',
+  // The file's name stands in the server's text, whatever language that is in.
+  text.includes(role) && !/pg_hba\.conf|certificate/.test(text)
+    ? `the role must exist and be allowed to log in: CREATE ROLE ${role} LOGIN REPLICATION PASSWORD '...'; or ALTER ROLE ${role} LOGIN;`
+    : (usesTls
+        ? ''
+        : 'if the server wants TLS (hostssl in pg_hba.conf), turn it on: `ssl` in `connection`, or ?sslmode=verify-full in the URL. Else ') +
+      'the role must exist and have LOGIN, and pg_hba.conf needs a line for this user, database and address (logical ' +
+      'replication uses the database lines, not "replication"); then: SELECT pg_reload_conf();',
 ];
 
 const badCertificate = ({ where, text }: Failure): Explanation => [
@@ -116,6 +123,11 @@ const EXPLANATIONS: Readonly<Record<string, (failure: Failure) => Explanation>> 
   ],
   '42501': missingRight,
   '53300': noConnection,
+  ERR_SOCKET_BAD_PORT: ({ where, text }) => [
+    ServerSetupError,
+    `The port of ${where} is none: ${text}`,
+    'correct the port in `connection`: a number; is its environment variable set?',
+  ],
   '55P03': ({ where }) => [ServerBusyError, `A lock was not granted in time on ${where}`],
   ENOTFOUND: unknownHost,
   EAI_AGAIN: unknownHost,
@@ -150,13 +162,31 @@ const EXPLANATIONS: Readonly<Record<string, (failure: Failure) => Explanation>> 
 
 /** Texts of node-postgres, and refusals that only their text or the purpose tells apart. */
 function explainByText(failure: Failure): Explanation | undefined {
-  const { text, code, where, purpose } = failure;
+  const { text, code, where, database, purpose } = failure;
   if (text === 'The server does not support SSL connections') {
     return [
       AuthenticationError,
       `${where} does not speak TLS`,
       'set ssl = on and a certificate on the server, or leave `ssl` (or sslmode) out of `connection`.',
     ];
+  }
+  if (text.startsWith('SASL: ') && text.includes('password')) {
+    return [
+      AuthenticationError,
+      `PostgreSQL wants a password of ${where}, and \`connection\` has none: ${text}`,
+      'give it: postgresql://user:password@host/database, or `password`, a string; is its environment variable set?',
+    ];
+  }
+  if (text === 'Connection terminated unexpectedly' && purpose !== undefined) {
+    return [
+      ConnectionError,
+      `${where} ended the connection before it was one: ${text}`,
+      'look into the log of the server; if there is nothing, something else than PostgreSQL listens at that port.',
+    ];
+  }
+  // At connect it means ALLOW_CONNECTIONS false.
+  if (code === '55000' && purpose !== undefined) {
+    return [ConnectionError, `${where} is closed: ${text}`, `ALTER DATABASE ${database} ALLOW_CONNECTIONS true;`];
   }
   if (code === '08P01' && text.includes('replication')) return pooler(failure);
   if (code === '42601' && purpose === 'replication') return pooler(failure);

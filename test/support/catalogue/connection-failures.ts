@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { getPgListenerToken } from 'nestjs-pg-listener';
 import pg from 'pg';
 import { tlsFixture } from '../tls.js';
@@ -62,8 +64,22 @@ export const CONNECTION_FAILURES: FailureFamily = {
       provoke: (site) => site.refusal({ connection: site.url('app', 'a wrong one') }),
     },
     {
+      title: 'The password is missing',
+      about: 'Also where it is no string. Often the variable that holds it is not set.',
+      provoke: (site) => site.refusal({ connection: { ...options(site.url()), password: undefined } }),
+    },
+    {
+      title: 'The role may not log in',
+      about: 'Also where it does not exist; the words after the colon are the server’s.',
+      provoke: async (site) => {
+        await site.admin('ALTER ROLE reader NOLOGIN');
+        site.later(() => site.admin('ALTER ROLE reader LOGIN'));
+        return site.refusal({ connection: site.url('reader') });
+      },
+    },
+    {
       title: 'pg_hba.conf refuses the connection',
-      about: 'Also where the role does not exist or may not log in; the words after the colon are the server’s.',
+      about: 'The words after the colon are the server’s.',
       provoke: (site) => site.refusal({ connection: site.url('stranger', 'secret') }),
     },
     {
@@ -116,6 +132,34 @@ export const CONNECTION_FAILURES: FailureFamily = {
         );
         await waitFor(() => app.context.get(getPgListenerToken()).status.state === 'halted', 'the halt');
         return site.line(app, 'Halted');
+      },
+    },
+    {
+      title: 'The database takes no connections',
+      about: 'Tried again: it may be closed for maintenance only.',
+      provoke: async (site) => {
+        await site.admin('ALTER DATABASE shop ALLOW_CONNECTIONS false');
+        return site.retried('is closed');
+      },
+    },
+    {
+      title: 'The database has a limit of connections',
+      about: 'A role may have one too. Tried again, as a connection may become free.',
+      provoke: async (site) => {
+        await site.admin('ALTER DATABASE shop CONNECTION LIMIT 0');
+        return site.retried('no free connection');
+      },
+    },
+    {
+      title: 'Something else listens at the port',
+      about: 'A web server, for one. Tried again, as a server that is just starting or stopping may do the same.',
+      provoke: async (site) => {
+        const other = createServer((socket) => socket.end());
+        other.listen(0, '127.0.0.1');
+        await once(other, 'listening');
+        site.later(async () => other.close());
+        const { port } = other.address() as AddressInfo;
+        return site.retried('before it was one', { connection: `postgresql://app:secret@127.0.0.1:${port}/shop` });
       },
     },
     {

@@ -42,6 +42,15 @@ export const SERVER_FAILURES: FailureFamily = {
       },
     },
     {
+      title: 'Transactions are read-only',
+      about: 'A standby answers in the same way; there the hint says to make the publication on the primary.',
+      provoke: async (site) => {
+        await site.admin('ALTER ROLE app SET default_transaction_read_only = on');
+        site.later(() => site.admin('ALTER ROLE app RESET default_transaction_read_only'));
+        return site.refusal();
+      },
+    },
+    {
       title: 'The role may not connect to the database',
       about: '',
       provoke: async (site) => {

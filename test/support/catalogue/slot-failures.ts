@@ -18,6 +18,14 @@ export const SLOT_FAILURES: FailureFamily = {
       },
     },
     {
+      title: 'The server has no slots at all',
+      about: 'Some services are set up with `max_replication_slots = 0`.',
+      provoke: async (site) => {
+        const server = await site.otherServer({ wal_level: 'logical', max_replication_slots: '0' });
+        return site.refusal({ connection: server.url }, []);
+      },
+    },
+    {
       title: 'The slot belongs to another plugin',
       about: 'A tool such as wal2json or test_decoding uses it. Never drop a slot that somebody streams from.',
       provoke: async (site) => {

@@ -28,6 +28,7 @@ export function definitionOf({ run, ...more }: HandlerSpec): HandlerDefinition {
     retry: undefined,
     onExhausted: undefined,
     instance: {},
+    methodName: 'onChange',
     callback: run as HandlerDefinition['callback'],
     ...more,
   };

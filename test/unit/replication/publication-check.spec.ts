@@ -37,6 +37,19 @@ describe("the user's publications", () => {
     ]);
   });
 
+  it('must not give a table different column lists', () => {
+    const { faults } = compare([{ ...carried('orders'), isContradictory: true }], wants('orders'));
+    expect(faults).toEqual([expect.stringMatching(/^the publications give public.orders different column lists/)]);
+  });
+
+  it('that make UPDATE fail for a table without an identity are told in a warning, with the SQL', () => {
+    const tables = [tableOf('1', 'orders', { hasIdentity: false })];
+    const warningsOf = (mask: number) =>
+      comparePublications(tables, [carried('orders', mask)], [wants('orders', INSERT)], 'Mine').warnings;
+    expect(warningsOf(ALL)).toEqual([expect.stringContaining('ALTER TABLE "public"."orders" REPLICA IDENTITY FULL;')]);
+    expect(warningsOf(INSERT)).toEqual([]);
+  });
+
   it('must publish the operations that are asked for by name', () => {
     const { faults, warnings } = compare([carried('orders', INSERT | DELETE)], wants('orders', INSERT | UPDATE));
     expect(warnings).toEqual([]);

@@ -36,6 +36,13 @@ interface Order {
   status: string;
 }
 
+/** The ids of the rows that an observable of the listener shows. */
+function recordIds(listener: PgListener): unknown[] {
+  const ids: unknown[] = [];
+  listener.changes().subscribe((change) => ids.push((change as InsertChange<Order>).record.id));
+  return ids;
+}
+
 describe('TestPgListener', () => {
   const logs = new LogCollector();
   let module: TestingModule | undefined;
@@ -274,10 +281,94 @@ describe('TestPgListener', () => {
     }
     const listener = await boot([Slow]);
     const emitted = listener.emit(insert('orders', { id: 1 }));
-    await Promise.resolve();
     await module!.close();
     await emitted;
     expect(isDone).toBe(true);
+  });
+
+  it('rejects what the closing application gives up, and what was waiting behind it', async () => {
+    @Injectable()
+    class Stuck {
+      @OnTableChange('orders')
+      onChange(): Promise<void> {
+        return new Promise(() => undefined);
+      }
+    }
+    const listener = await boot([Stuck], { shutdownTimeoutMs: 10 });
+    const emitted = [1, 2].map((id) => listener.emit(insert('orders', { id })));
+    const outcomes = Promise.allSettled(emitted);
+    await module!.close();
+    const reasons = (await outcomes).map((each) => (each as PromiseRejectedResult).reason as Error);
+    expect(reasons.map(({ name }) => name)).toEqual(['LifecycleError', 'LifecycleError']);
+    expect(reasons[0]!.message).toContain('before its handlers had finished');
+    expect(reasons[1]!.message).toContain('before it was begun');
+  });
+
+  it('takes emissions again when it has been stopped and started, whatever was given up', async () => {
+    const listener = await boot([]);
+    const commits = recordIds(listener);
+    const emitted = Promise.allSettled([1, 2].map((id) => listener.emit(insert('orders', { id }))));
+    await listener.stop();
+    expect((await emitted).map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+    await listener.start();
+    await listener.emit(insert('orders', { id: 3 }));
+    expect(commits).toEqual([1, 3]);
+  });
+
+  it('is not held up by fake timers: neither its retries nor its end', async () => {
+    @Injectable()
+    class Orders {
+      @OnTableChange('orders', 'insert')
+      onCreated(_: InsertChange, { attempt }: PgListenerContext): void {
+        if (attempt < 3) throw new Error('not yet');
+      }
+      @OnTableChange('orders', 'delete')
+      onDeleted(): Promise<void> {
+        return new Promise(() => undefined);
+      }
+    }
+    const listener = await boot([Orders], { shutdownTimeoutMs: 10 });
+    jest.useFakeTimers();
+    try {
+      expect(await listener.emit(insert('orders', { id: 1 }))).toEqual(['Orders.onCreated']);
+      const stuck = expect(listener.emit(remove('orders', { id: 1 }))).rejects.toThrow(LifecycleError);
+      await listener.stop();
+      await stuck;
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  it('rejects what is no emission, and goes on', async () => {
+    const listener = await boot([], { shutdownTimeoutMs: 60_000 });
+    const commits = recordIds(listener);
+    await expect(listener.emit(insert('orders', { id: 1 }), undefined as never)).rejects.toThrow(TypeError);
+    await listener.stop();
+    await listener.start();
+    await listener.emit(insert('orders', { id: 2 }));
+    expect(commits).toEqual([1, 2]);
+  });
+
+  it('serves one application, and the app that it was made for', async () => {
+    const listener = await boot([]);
+    await module!.close();
+    await expect(boot([], {}, listener)).rejects.toThrow(/serves one application/);
+    await expect(boot([], { name: 'billing' }, new TestPgListener())).rejects.toThrow(
+      /new TestPgListener\('billing'\)/,
+    );
+  });
+
+  it.each(['useFactory', 'useClass'] as const)('is one object: %s would make one for each forFeature', async (way) => {
+    const overriding = Test.createTestingModule({
+      imports: [PgListenerModule.forRoot(NOWHERE), PgListenerModule.forFeature('orders')],
+    }).overrideProvider(getPgListenerToken());
+    const builder =
+      way === 'useClass'
+        ? overriding.useClass(TestPgListener)
+        : overriding.useFactory({ factory: () => new TestPgListener() });
+    const made = await builder.setLogger(logs).compile();
+    await expect(made.init()).rejects.toThrow(/useValue\(listener\)/);
+    await made.close();
   });
 
   it('leaves the row of the test as it is, whatever a handler does to its own', async () => {
