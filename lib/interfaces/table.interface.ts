@@ -30,11 +30,14 @@ type TablesOf<App> = App extends 'default'
   : App extends keyof PgListenerApps
     ? PgListenerApps[App]
     : {};
-type Name<T> = [keyof T] extends [never] ? string : (keyof T & string) | `public.${keyof T & string}` | Pattern;
+type Bare<T> = [keyof T] extends [never] ? string : (keyof T & string) | `public.${keyof T & string}`;
+type Name<T> = Bare<T> | ([keyof T] extends [never] ? never : Pattern);
 type Pattern = `${string}*${string}` | `!${string}`;
 type Canonical<N> = N extends `public.${infer Bare}` ? Bare : N;
 type One<App> = Name<TablesOf<App>> | TableRef<any> | Entity<object>;
 
+/** One table of an app, by its name. */
+export type TableName<App = 'default'> = Bare<TablesOf<App>>;
 /** A table, a pattern, a reference, an entity class, or several of them. */
 export type TableSelector<App = 'default'> = One<App> | readonly One<App>[];
 

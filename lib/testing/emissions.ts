@@ -3,9 +3,9 @@ import { Delete, Insert, Truncate, Update, type ChangePlace, type RowChange } fr
 import { LogicalMessageEvent } from '../changes/logical-message.js';
 import { parseTableName, type ParsedTableName } from '../changes/table-pattern.js';
 import type { TransactionInfo } from '../changes/transaction.js';
-import type { AppName, RowOf, TableRef } from '../interfaces/table.interface.js';
+import type { AppName, RowOf, TableName, TableRef } from '../interfaces/table.interface.js';
 
-type Table = string | TableRef<any>;
+type Table<App = string> = TableName<App> | TableRef<any>;
 type RecordOf<T, App> = Readonly<RowOf<T, App>>;
 
 /** Something to emit: a change of one table, or a logical message. Made by `insert`, `update`, `remove`, `truncate`, `message`. */
@@ -24,7 +24,7 @@ type Row = Record<string, unknown>;
  * @param record as a handler is to see it: the values that your `pg` gives
  * @throws TablePatternError
  */
-export function insert<const T extends Table, App extends AppName = 'default'>(
+export function insert<const T extends Table<App>, App extends AppName = 'default'>(
   table: T,
   record: RecordOf<T, App>,
 ): Emission {
@@ -39,7 +39,7 @@ export function insert<const T extends Table, App extends AppName = 'default'>(
  *   (`changedColumns` is worked out then), the key where it changed, else null
  * @throws TablePatternError
  */
-export function update<const T extends Table, App extends AppName = 'default'>(
+export function update<const T extends Table<App>, App extends AppName = 'default'>(
   table: T,
   record: RecordOf<T, App>,
   oldRecord: Partial<RecordOf<T, App>> | null = null,
@@ -57,7 +57,7 @@ export function update<const T extends Table, App extends AppName = 'default'>(
  * @param oldRecord the key, or all columns under REPLICA IDENTITY FULL
  * @throws TablePatternError
  */
-export function remove<const T extends Table, App extends AppName = 'default'>(
+export function remove<const T extends Table<App>, App extends AppName = 'default'>(
   table: T,
   oldRecord: Partial<RecordOf<T, App>>,
 ): Emission {

@@ -32,12 +32,13 @@ export class TestPgListener extends PgListener {
    *
    * Do not await it in a handler: it waits for the handler.
    *
+   * @param emissions one by one or as arrays: of many rows, hand the array over as it is
    * @returns ids of the handlers that were called, in order; none where nobody listens
    * @throws what a handler has thrown at its last attempt, as it is; the rest of the transaction is not delivered then
    * @throws LifecycleError where the application has not initialised, the listener has not been started, or stops before
    *   the handlers have finished
    */
-  async emit(...emissions: readonly Emission[]): Promise<string[]> {
+  async emit(...emissions: readonly (Emission | readonly Emission[])[]): Promise<string[]> {
     if (this.testRuntime === undefined) {
       throw new LifecycleError('Nothing can be emitted before the application has initialised', {
         app: this.name,
@@ -50,7 +51,7 @@ export class TestPgListener extends PgListener {
         hint: 'await listener.start().',
       });
     }
-    return this.testRuntime.emit(emissions);
+    return this.testRuntime.emit(emissions.flat());
   }
 
   /** @internal */

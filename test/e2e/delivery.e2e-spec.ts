@@ -9,6 +9,7 @@ import {
   type PgListenerContext,
   type Transaction,
 } from 'nestjs-pg-listener';
+import { parseLsn } from '#lib/protocol/lsn.js';
 import { recorderOf, startApplication, type TestApplication } from '../support/application.js';
 import { connect, createDatabase, type TestDatabase } from '../support/database.js';
 import { sleep, waitFor } from '../support/wait.js';
@@ -63,7 +64,10 @@ describe('delivery: at least once, in order, position held by unfinished work', 
         'both changes',
       );
       expect(new Set([idOf(before!), idOf(blocked!)])).toEqual(new Set([id, id + 1]));
-      await waitFor(async () => (await confirmed()) > before!.lsn, 'the first commit to be confirmed');
+      await waitFor(
+        async () => parseLsn(await confirmed()) > parseLsn(before!.lsn),
+        'the first commit to be confirmed',
+      );
       const isAdjacent = (await confirmed()) === blocked!.lsn;
       await app.close();
       const second = recorderOf('orders');
@@ -138,7 +142,7 @@ describe('delivery: at least once, in order, position held by unfinished work', 
     expect(
       app.logs.find(/Handler Flaky.handle failed on insert of public.orders .*attempt 2.*holds until/),
     ).toBeDefined();
-    await waitFor(async () => (await confirmed()) > atStart, 'the position to move on');
+    await waitFor(async () => parseLsn(await confirmed()) > parseLsn(atStart), 'the position to move on');
     expect(app.listener.stats()).toMatchObject({ failures: 4, unsettledTransactions: 0 });
   });
 

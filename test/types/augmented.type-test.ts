@@ -1,4 +1,5 @@
 import { OnTableChange, table, type Change, type InsertChange, type UpdateChange } from 'nestjs-pg-listener';
+import { insert, remove, update } from 'nestjs-pg-listener/testing';
 interface Order {
   id: number;
   status: string;
@@ -75,3 +76,22 @@ export class Bad {
     void c;
   }
 }
+export const emitted = [
+  insert('orders', { id: 1, status: 'new' }),
+  insert('public.orders', { id: 1, status: 'new' }),
+  insert('billing.invoices', { id: 1, total: '1.00' }),
+  insert(table<Invoice>('elsewhere'), { id: 1, total: '1.00' }),
+  insert<'invoices', 'ledger'>('invoices', { id: 1, total: '1.00' }),
+  update('orders', { id: 1, status: 'paid' }, { id: 1 }),
+  remove('orders', { id: 1 }),
+  // @ts-expect-error no such table
+  insert('ordes', { id: 1, status: 'new' }),
+  // @ts-expect-error a pattern
+  insert('billing.*', { id: 1, total: '1.00' }),
+  // @ts-expect-error no such column
+  insert('orders', { id: 1, status: 'new', colour: 'red' }),
+  // @ts-expect-error a column is missing
+  update('orders', { id: 1 }),
+  // @ts-expect-error another type
+  remove('orders', { id: '1' }),
+];

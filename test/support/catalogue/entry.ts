@@ -7,6 +7,8 @@ export interface FailureEntry {
   readonly about: string;
   /** Where it cannot be made to happen everywhere: why it does not run here; else undefined. */
   readonly missing?: string | undefined;
+  /** Its text holds all the SQL that it takes: the test runs it, and the same application boots. */
+  readonly isMendedBySql?: true;
   provoke(site: FailureSite): Promise<Reading>;
 }
 

@@ -29,6 +29,7 @@ const HBA = [
  */
 export class FailureSite {
   private readonly opened: (() => Promise<unknown>)[] = [];
+  private refused: Parameters<FailureSite['refusal']> = [];
 
   private constructor(
     readonly server: PostgresServer,
@@ -126,6 +127,7 @@ export class FailureSite {
 
   /** Boots an application that cannot boot. */
   async refusal(options: Partial<PgListenerOptions> = {}, handlers: Type[] = [recorderOf('orders')]): Promise<Reading> {
+    this.refused = [options, handlers];
     const booting = startApplication({ connection: this.url(), slot: 'shop', ...options }, handlers);
     const outcome = await booting.catch((error: unknown) => error);
     if (!(outcome instanceof PgListenerError)) {
@@ -133,6 +135,12 @@ export class FailureSite {
       throw outcome instanceof Error ? outcome : new Error('It booted');
     }
     return { kind: `\`${outcome.name}\` (\`${outcome.code}\`), the boot fails`, text: outcome.message };
+  }
+
+  /** Does what the text of a refusal says, as a superuser, and boots the same application again. */
+  async mend({ text }: Reading): Promise<TestApplication> {
+    for (const statement of statementsOf(text)) await this.inShop(statement);
+    return this.streaming(...this.refused);
   }
 
   /** Boots without waiting for the stream. */
@@ -170,3 +178,12 @@ export class FailureSite {
 }
 
 const KINDS = { log: 'a line in the log', warn: 'a warning in the log', error: 'an error in the log' } as const;
+
+/** The SQL in a text, each statement once; not what is an alternative to what comes before it. */
+function statementsOf(text: string): Set<string> {
+  // Before it stands what happened, in the server's words.
+  const mend = text.slice(Math.max(0, text.indexOf('How to mend it:')));
+  const proposed = mend.replace(/\(Amazon[^)]*\)/g, '').split(/,? or have it done/i)[0]!;
+  const statements = proposed.match(/\b(?:ALTER|CREATE|GRANT|SELECT pg_drop_replication_slot)\b[^;]*;/g) ?? [];
+  return new Set(statements);
+}

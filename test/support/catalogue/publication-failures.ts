@@ -39,6 +39,7 @@ export const PUBLICATION_FAILURES: FailureFamily = {
         'Without a replica identity the server cannot say which row was updated or deleted; and once the table were ' +
         'published for updates, your own UPDATE would fail. `REPLICA IDENTITY FULL` writes the whole old row into the log ' +
         'with each update: `oldRecord` is complete then.',
+      isMendedBySql: true,
       provoke: async (site) => {
         await site.inShop('ALTER TABLE orders DROP CONSTRAINT orders_pkey');
         return site.refusal({}, [handlers()]);
@@ -60,11 +61,13 @@ export const PUBLICATION_FAILURES: FailureFamily = {
     {
       title: 'The publication does not exist',
       about: '',
+      isMendedBySql: true,
       provoke: (site) => site.refusal({ publications: ['shop_changes'] }, [handlers()]),
     },
     {
       title: 'The publication does not carry the table',
       about: 'A handler would wait for ever, so the boot fails. Where a pattern finds nothing, it is a warning.',
+      isMendedBySql: true,
       provoke: async (site) => {
         await site.inShop('CREATE PUBLICATION shop_changes');
         return site.refusal({ publications: ['shop_changes'] }, [handlers()]);
@@ -73,6 +76,7 @@ export const PUBLICATION_FAILURES: FailureFamily = {
     {
       title: 'The publication does not publish the operation',
       about: '',
+      isMendedBySql: true,
       provoke: async (site) => {
         await site.inShop(`CREATE PUBLICATION shop_changes FOR TABLE orders WITH (publish = 'insert')`);
         return site.refusal({ publications: ['shop_changes'] }, [handlers()]);

@@ -19,6 +19,7 @@ export const SERVER_FAILURES: FailureFamily = {
     {
       title: 'The role lacks REPLICATION',
       about: 'Only a superuser can grant it. Streaming needs it, whatever rights on tables there are.',
+      isMendedBySql: true,
       provoke: async (site) => {
         await site.admin('GRANT app TO plain');
         site.later(() => site.admin('REVOKE app FROM plain'));
@@ -30,11 +31,13 @@ export const SERVER_FAILURES: FailureFamily = {
       about:
         'Only the owner of a table can publish it. Either the role owns the tables (or is a member of the owning role), or the ' +
         'owner makes the publication, and `publications` names it; the listener then needs no right on any table, nor on the database.',
+      isMendedBySql: true,
       provoke: (site) => site.refusal({ connection: site.url('reader') }),
     },
     {
       title: 'The role does not own a table that a new handler names',
       about: '',
+      isMendedBySql: true,
       provoke: async (site) => {
         await (await site.streaming()).close();
         await site.inShop('CREATE TABLE invoices (id int PRIMARY KEY)');
@@ -44,6 +47,7 @@ export const SERVER_FAILURES: FailureFamily = {
     {
       title: 'Transactions are read-only',
       about: 'A standby answers in the same way; there the hint says to make the publication on the primary.',
+      isMendedBySql: true,
       provoke: async (site) => {
         await site.admin('ALTER ROLE app SET default_transaction_read_only = on');
         site.later(() => site.admin('ALTER ROLE app RESET default_transaction_read_only'));

@@ -28,6 +28,7 @@ export const SLOT_FAILURES: FailureFamily = {
     {
       title: 'The slot belongs to another plugin',
       about: 'A tool such as wal2json or test_decoding uses it. Never drop a slot that somebody streams from.',
+      isMendedBySql: true,
       provoke: async (site) => {
         await site.inShop(`SELECT pg_create_logical_replication_slot('shop', 'test_decoding')`);
         return site.refusal();
@@ -36,6 +37,7 @@ export const SLOT_FAILURES: FailureFamily = {
     {
       title: 'The slot is a physical one',
       about: 'A replica or a backup tool uses it.',
+      isMendedBySql: true,
       provoke: async (site) => {
         await site.inShop(`SELECT pg_create_physical_replication_slot('shop')`);
         return site.refusal();
@@ -44,6 +46,7 @@ export const SLOT_FAILURES: FailureFamily = {
     {
       title: 'The slot belongs to another database',
       about: '',
+      isMendedBySql: true,
       provoke: async (site) => {
         await site.admin('CREATE DATABASE shop_archive');
         await site.inDatabase('shop_archive', `SELECT pg_create_logical_replication_slot('shop', 'pgoutput')`);
@@ -54,6 +57,7 @@ export const SLOT_FAILURES: FailureFamily = {
       title: 'The slot has two-phase decoding on',
       about:
         'Whoever made it asked for prepared transactions to be sent when they are prepared; this app takes commits.',
+      isMendedBySql: true,
       provoke: async (site) => {
         await site.inShop(`SELECT pg_create_logical_replication_slot('shop', 'pgoutput', false, true)`);
         return site.refusal();
@@ -98,6 +102,7 @@ export const SLOT_FAILURES: FailureFamily = {
         'The server has thrown away log that the slot still needed, because `max_slot_wal_keep_size` (or from 18 on ' +
         '`idle_replication_slot_timeout`) says so. What was committed in between does not come any more; that is yours to ' +
         'know, so nothing is resumed in silence.',
+      isMendedBySql: true,
       provoke: async (site) => {
         await site.streaming().then((app) => app.close());
         await site.admin(`ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'`);

@@ -211,6 +211,20 @@ describe('TestPgListener', () => {
     expect(looked).toEqual(['injected orders', 'asked items', 'transaction of 2']);
   });
 
+  it('takes an array of more rows than a call can have arguments', async () => {
+    let count = 0;
+    @Injectable()
+    class Orders {
+      @OnTableChange('orders', 'insert')
+      onCreated(): void {
+        count++;
+      }
+    }
+    const rows = Array.from({ length: 200_000 }, (_, id) => insert('orders', { id }));
+    await (await boot([Orders])).emit(rows, insert('orders', { id: -1 }));
+    expect(count).toBe(200_001);
+  });
+
   it('takes several emissions at once in their order', async () => {
     const seen: number[] = [];
     @Injectable()
