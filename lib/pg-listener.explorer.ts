@@ -4,7 +4,7 @@ import { kindOf, OptionReader } from './configs/option-reader.js';
 import { readRetry } from './configs/config.resolver.js';
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
 import { TablePattern } from './changes/table-pattern.js';
-import { decoratedMethods, handlerMetadata } from './decorators/handler-metadata.js';
+import { handlersOf } from './decorators/handler-metadata.js';
 import { HandlerDefinitionError } from './errors/handler.error.js';
 import { PgListenerError } from './errors/pg-listener.error.js';
 import type { Operation } from './interfaces/change.interface.js';
@@ -52,7 +52,7 @@ export class PgListenerExplorer {
   explore(configs: ReadonlyMap<string, PgListenerConfig>): ExploredHandlers {
     const mistakes: string[] = [];
     const handlers = new Map<string, Explored>();
-    for (const finding of this.findings(mistakes)) {
+    for (const finding of this.findings()) {
       const app = finding.metadata.options.app ?? DEFAULT_APP_NAME;
       const place = `${finding.className}.${finding.methodName} (module ${finding.wrapper.host?.name ?? 'unknown'})`;
       const config = configs.get(app);
@@ -84,7 +84,7 @@ export class PgListenerExplorer {
     };
   }
 
-  private *findings(mistakes: string[]): Generator<Finding> {
+  private *findings(): Generator<Finding> {
     const seen = new Set<object>();
     for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
       const instance = wrapper.instance as object | null | undefined;
@@ -99,9 +99,8 @@ export class PgListenerExplorer {
         // Of the class, not of the instance: there a constructor may have bound it, or a test put a spy in its place.
         const declared = (prototype as Record<string, unknown>)[methodName];
         if (typeof declared !== 'function') continue;
-        if (isReplaced(prototype, methodName, declared)) mistakes.push(replaced(className, methodName, wrapper));
         if (typeof (instance as Record<string, unknown>)[methodName] !== 'function') continue;
-        for (const [index, metadata] of handlerMetadata(declared).entries()) {
+        for (const [index, metadata] of handlersOf(prototype, methodName).entries()) {
           const id = metadata.options.id ?? `${className}.${methodName}${index === 0 ? '' : `#${index + 1}`}`;
           yield { metadata, wrapper, instance, className, methodName, id };
         }
@@ -158,20 +157,6 @@ const OPTIONS = ['id', 'app', 'retry', 'onExhausted', 'enabled', ...NOT_YET];
 function readId(reader: OptionReader, id: unknown): void {
   if (id === undefined || (typeof id === 'string' && id !== '')) return;
   reader.fault('id', `is ${kindOf(id)}; a name is wanted`);
-}
-
-/** Whether another decorator has put a function of its own in the place of the decorated one. */
-function isReplaced(prototype: object, methodName: string, declared: object): boolean {
-  let owner: object | null = prototype;
-  while (owner !== null && !Object.hasOwn(owner, methodName)) owner = Object.getPrototypeOf(owner) as object | null;
-  return owner !== null && decoratedMethods(owner).includes(methodName) && handlerMetadata(declared).length === 0;
-}
-
-function replaced(className: string, methodName: string, { host }: InstanceWrapper): string {
-  return (
-    `${className}.${methodName} (module ${host?.name ?? 'unknown'}) is decorated, but a decorator above has put another ` +
-    'function in its place: write the decorator of the handler above it'
-  );
 }
 
 function overrideMistakes(

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import type { HandlerMetadata, StoredHandlerOptions } from '../interfaces/handler-definition.interface.js';
 import { HandlerDefinitionError } from '../errors/handler.error.js';
-import { DECORATED_METADATA, HANDLERS_METADATA } from '../pg-listener.constants.js';
+import { HANDLERS_METADATA } from '../pg-listener.constants.js';
 
 /**
  * Adds to what is stored on the method already, so that decorators can be stacked; the upper one comes first.
@@ -24,7 +24,7 @@ export function addHandlerMetadata(
     refuse(target, key, 'has a symbol for a name; handlers are found by a name that is a string');
   const present = handlerMetadata(method);
   Reflect.defineMetadata(HANDLERS_METADATA, [metadata, ...present], method);
-  Reflect.defineMetadata(DECORATED_METADATA, [...decoratedMethods(target), key], target);
+  Reflect.defineMetadata(HANDLERS_METADATA, [metadata, ...handlersByName(target, key)], target, key);
 }
 
 /** @throws HandlerDefinitionError, always */
@@ -33,13 +33,24 @@ export function refuse(target: object, key: string | symbol, mistake: string): n
   throw new HandlerDefinitionError([`${owner}.${String(key)} ${mistake}`]);
 }
 
-/** Names of the methods that were decorated in this very class, not in one that it extends. */
-export function decoratedMethods(prototype: object): readonly string[] {
-  return (Reflect.getOwnMetadata(DECORATED_METADATA, prototype) as string[] | undefined) ?? [];
+/**
+ * What decorators stored for a method of a class, from top to bottom: by its name, where another decorator or a spy has
+ * put its own function in its place, else on the function, which may have been taken over from another class. A method
+ * that overrides a decorated one has none of its own.
+ */
+export function handlersOf(prototype: object, name: string): readonly HandlerMetadata[] {
+  let owner: object | null = prototype;
+  while (owner !== null && !Object.hasOwn(owner, name)) owner = Object.getPrototypeOf(owner) as object | null;
+  if (owner === null) return [];
+  const named = handlersByName(owner, name);
+  return named.length > 0 ? named : handlerMetadata((owner as Record<string, object>)[name]!);
 }
 
-/** What the decorators stored on a method, from top to bottom. */
-export function handlerMetadata(method: object): readonly HandlerMetadata[] {
+function handlersByName(prototype: object, name: string): readonly HandlerMetadata[] {
+  return (Reflect.getOwnMetadata(HANDLERS_METADATA, prototype, name) as HandlerMetadata[] | undefined) ?? [];
+}
+
+function handlerMetadata(method: object): readonly HandlerMetadata[] {
   return (Reflect.getMetadata(HANDLERS_METADATA, method) as HandlerMetadata[] | undefined) ?? [];
 }
 

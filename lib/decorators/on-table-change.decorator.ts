@@ -66,7 +66,7 @@ export interface OnTableChange {
 
 /**
  * Calls the method for every committed change of a table, in commit order, at least once. May be stacked: each
- * decorator is a handler of its own. Put it above decorators that replace the method.
+ * decorator is a handler of its own.
  *
  * @param table `orders` (= `public.orders`), `schema.table`, `schema.*`, `*`, `!pattern` to exclude, an array of
  *   them, or `table<Row>(name)`

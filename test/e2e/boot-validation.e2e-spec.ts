@@ -314,10 +314,12 @@ describe('at boot', () => {
     expect([late.mock.calls.length, calls.length]).toEqual([1, 1]);
   });
 
-  it('a decorator that replaces a handler from above is a mistake; one below is none', async () => {
-    const Wrapped: MethodDecorator = (_target, _key, descriptor: PropertyDescriptor) => {
+  it('a decorator that puts its own function in the place of the handler is called, above or below, and so is a spy', async () => {
+    const traced: string[] = [];
+    const Wrapped: MethodDecorator = (_target, key, descriptor: PropertyDescriptor) => {
       const method = descriptor.value as () => void;
       descriptor.value = function (this: unknown) {
+        traced.push(String(key));
         return method.call(this);
       };
     };
@@ -330,8 +332,11 @@ describe('at boot', () => {
       @Wrapped
       below(): void {}
     }
-    const { mistakes } = await failure(HandlerDefinitionError, boot([PgListenerModule.forRoot(OFF)], [Traced]));
-    expect(mistakes).toEqual([expect.stringMatching(/^Traced.above .* write the decorator of the handler above it$/)]);
+    const spy = jest.spyOn(Traced.prototype, 'below');
+    const listener = await bootFed([Traced]);
+    expect(await listener.emit(insert('orders', { id: 1 }))).toEqual(['Traced.above', 'Traced.below']);
+    expect([traced, spy.mock.calls.length]).toEqual([['above', 'below'], 1]);
+    spy.mockRestore();
   });
 
   it('an override is a handler where it is decorated itself, as everywhere in Nest', async () => {
