@@ -37,8 +37,8 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
   onModuleInit(): void {
     this.features.seal();
     const configs = new Map(this.configs.names().map((name) => [name, this.configs.get(name)]));
-    refuseSharedSlots([...configs.values()]);
     const { enabled, disabled } = this.explorer.explore(configs);
+    const streaming: PgListenerConfig[] = [];
     for (const [name, config] of configs) {
       const logger = new Logger(loggerContext(name));
       const mine = enabled.filter(({ app }) => app === name);
@@ -53,6 +53,7 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
         const { streams, statusSubject: status } = listener;
         const parts = { config, definitions: mine, features, streams, status, logger };
         listener.runtime = listener.createRuntime?.(parts) ?? new AppRuntime(parts);
+        if (listener.createRuntime === undefined) streaming.push(config);
       }
       const hearsTables = features.length > 0 || mine.some(({ kind }) => kind === 'table');
       if (mine.some(({ kind }) => kind === 'transaction') && !hearsTables && config.publications === null) {
@@ -61,6 +62,7 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
       if (listener === undefined) logger.log('Overridden by another provider: no connection will be opened');
       else if (!config.enabled) logger.log('Disabled: no connection will be opened');
     }
+    refuseSharedSlots(streaming);
   }
 
   async onApplicationBootstrap(): Promise<void> {

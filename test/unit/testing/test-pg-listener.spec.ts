@@ -259,6 +259,21 @@ describe('TestPgListener', () => {
     expect(module!.get(PgListenerRegistry).get('billing')).toBe(listener);
   });
 
+  it('needs no slot of its own for each app: nobody uses them', async () => {
+    const [shop, billing] = [new TestPgListener(), new TestPgListener('billing')];
+    module = await Test.createTestingModule({
+      imports: [PgListenerModule.forRoot(NOWHERE), PgListenerModule.forRoot({ ...NOWHERE, name: 'billing' })],
+    })
+      .overrideProvider(getPgListenerToken())
+      .useValue(shop)
+      .overrideProvider(getPgListenerToken('billing'))
+      .useValue(billing)
+      .setLogger(logs)
+      .compile();
+    await module.init();
+    expect([shop.status.state, billing.status.state]).toEqual(['streaming', 'streaming']);
+  });
+
   it('says so where a transaction is too large for @OnTransaction', async () => {
     @Injectable()
     class Commits {
