@@ -22,9 +22,7 @@ describe('the page survives that', () => {
   afterAll(() => environment?.close());
 
   afterEach(async () => {
-    expect(await environment.isSameDocument()).toBe(true);
-    expect(environment.foreignRequests()).toEqual([]);
-    expect(page.complaints.splice(0)).toEqual([]);
+    expect(await environment.harm()).toEqual({ isReloaded: false, foreignRequests: [], complaints: [] });
   });
 
   /** Waits until the board shows each row of the table, and no other. */

@@ -31,9 +31,7 @@ describe('the page can be used', () => {
   afterAll(() => environment?.close());
 
   afterEach(async () => {
-    expect(await environment.isSameDocument()).toBe(true);
-    expect(environment.foreignRequests()).toEqual([]);
-    expect(page.complaints.splice(0)).toEqual([]);
+    expect(await environment.harm()).toEqual({ isReloaded: false, foreignRequests: [], complaints: [] });
   });
 
   /** Does something that makes one commit, and gives it as the page shows it. */

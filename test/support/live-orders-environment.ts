@@ -56,6 +56,15 @@ export class LiveOrdersEnvironment {
     return commit.lsn;
   }
 
+  /** What must not have happened to the page, in any test; from here on it is counted anew. */
+  async harm(): Promise<{ isReloaded: boolean; foreignRequests: string[]; complaints: unknown[] }> {
+    return {
+      isReloaded: !(await this.isSameDocument()),
+      foreignRequests: this.foreignRequests(),
+      complaints: this.page.complaints.splice(0),
+    };
+  }
+
   /** Whether the page is still the document that was opened. */
   async isSameDocument(): Promise<boolean> {
     const marker = await this.page.page.evaluate('window.marker');
