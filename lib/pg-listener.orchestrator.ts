@@ -59,6 +59,10 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
       if (mine.some(({ kind }) => kind === 'transaction') && !hearsTables && config.publications === null) {
         logger.warn('@OnTransaction hears no table: name some in `subscriptions`, a handler or forFeature');
       }
+      const isHeard = mine.length > 0 || features.length > 0;
+      if (!isHeard && listener !== undefined && config.enabled) {
+        logger.warn('Nobody listens: no handler, forFeature or subscription. Is the class in `providers`?');
+      }
       if (listener === undefined) logger.log('Overridden by another provider: no connection will be opened');
       else if (!config.enabled) logger.log('Disabled: no connection will be opened');
     }

@@ -26,6 +26,20 @@ const ALL_OPERATIONS = 'insert, update, delete, truncate';
 /** What a table may publish without a replica identity; update and delete would make the user's own statement fail. */
 const APPEND_OPERATIONS = 'insert, truncate';
 
+/** One of ours, as it should be. */
+interface ManagedPublication {
+  readonly name: string;
+  readonly operations: string;
+  readonly tables: PublishedTables;
+}
+
+/** The statement that brings a publication to what it should be. */
+interface PublicationStep {
+  readonly sql: string;
+  readonly added: PublishedTables;
+  readonly isNew: boolean;
+}
+
 /** What a stream asks for. */
 export interface EnsuredPublications {
   readonly names: readonly string[];
@@ -93,41 +107,39 @@ export class PublicationManager {
     const plan = planPublications(await readTables(client), subscriptions);
     for (const warning of plan.warnings) this.warnOnce(warning);
     if (plan.faults.length > 0) throw unheardOf(plan.faults, this.target);
-    const appendName = `${managedName}_append`;
-    const isNew = await this.extend(client, managedName, ALL_OPERATIONS, plan.full);
-    await this.extend(client, appendName, APPEND_OPERATIONS, plan.append);
-    return { names: [managedName, appendName], isNew };
+    const full = { name: managedName, operations: ALL_OPERATIONS, tables: plan.full };
+    const append = { name: `${managedName}_append`, operations: APPEND_OPERATIONS, tables: plan.append };
+    const isNew = await this.extend(client, full, append);
+    await this.extend(client, append);
+    return { names: [full.name, append.name], isNew };
   }
 
-  /** @returns whether it was made just now */
-  private async extend(client: Client, name: string, operations: string, tables: PublishedTables): Promise<boolean> {
+  /**
+   * @param next what is to be made after it: who has to be asked for one should not be asked twice
+   * @returns whether it was made just now
+   */
+  private async extend(client: Client, wanted: ManagedPublication, next?: ManagedPublication): Promise<boolean> {
     for (let tries = 1; ; tries++) {
-      const { rows } = await client.query<{ all: boolean; members: string | null }>(
-        `SELECT p.puballtables AS all,
-                (SELECT string_agg(r.prrelid::text, ',') FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid) AS members
-           FROM pg_catalog.pg_publication p WHERE p.pubname = $1`,
-        [name],
-      );
-      const existing = rows[0];
-      const members = new Set(existing?.members?.split(','));
-      const added = existing?.all ? [] : tables.filter((table) => !members.has(table.oid));
-      if (existing !== undefined && added.length === 0) return false;
-      const list = added.map(qualifiedName).join(', ');
-      const sql =
-        existing === undefined
-          ? `CREATE PUBLICATION ${escapeIdentifier(name)}${list === '' ? '' : ` FOR TABLE ${list}`} ` +
-            `WITH (publish = '${operations}', publish_via_partition_root = true)`
-          : `ALTER PUBLICATION ${escapeIdentifier(name)} ADD TABLE ${list}`;
+      const step = await nextStep(client, wanted);
+      if (step === null) return false;
       try {
-        await client.query(sql);
+        await client.query(step.sql);
       } catch (error) {
         const isRace = RACE_CODES.has((error as { code?: string }).code ?? '');
         if (isRace && tries < MOST_TRIES) continue;
-        throw await this.explain(error, sql, name, added, client);
+        const then = next === undefined ? null : await nextStep(client, next);
+        throw await this.explain(
+          error,
+          then === null ? step.sql : `${step.sql}; ${then.sql}`,
+          wanted.name,
+          step.added,
+          client,
+        );
       }
-      const what = existing === undefined ? 'Created' : 'Extended';
-      this.logger.log(`${what} publication "${name}"${list === '' ? ' (no tables yet)' : `: ${list}`}`);
-      return existing === undefined;
+      const list = step.added.map(qualifiedName).join(', ');
+      const what = step.isNew ? 'Created' : 'Extended';
+      this.logger.log(`${what} publication "${wanted.name}"${list === '' ? ' (no tables yet)' : `: ${list}`}`);
+      return step.isNew;
     }
   }
 
@@ -174,6 +186,30 @@ export class PublicationManager {
     this.warned.add(message);
     this.logger.warn(message);
   }
+}
+
+/** Null where nothing is to be done. */
+async function nextStep(
+  client: Client,
+  { name, operations, tables }: ManagedPublication,
+): Promise<PublicationStep | null> {
+  const { rows } = await client.query<{ all: boolean; members: string | null }>(
+    `SELECT p.puballtables AS all,
+            (SELECT string_agg(r.prrelid::text, ',') FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid) AS members
+       FROM pg_catalog.pg_publication p WHERE p.pubname = $1`,
+    [name],
+  );
+  const existing = rows[0];
+  const members = new Set(existing?.members?.split(','));
+  const added = existing?.all ? [] : tables.filter((table) => !members.has(table.oid));
+  if (existing !== undefined && added.length === 0) return null;
+  const list = added.map(qualifiedName).join(', ');
+  const sql =
+    existing === undefined
+      ? `CREATE PUBLICATION ${escapeIdentifier(name)}${list === '' ? '' : ` FOR TABLE ${list}`} ` +
+        `WITH (publish = '${operations}', publish_via_partition_root = true)`
+      : `ALTER PUBLICATION ${escapeIdentifier(name)} ADD TABLE ${list}`;
+  return { sql, added, isNew: existing === undefined };
 }
 
 function unheardOf(faults: readonly string[], target: ConnectionTarget): PublicationError {

@@ -123,7 +123,8 @@ export function missingTables(tables: PublishedTables, subscriptions: readonly T
     }
   }
   return [...missing].map(([name, { sources, near }]) => {
-    const mend = near === '' ? 'create it first: migrations run before the application boots' : `did you mean ${near}?`;
+    const mend =
+      near === '' ? 'correct the name, or create it first: migrations run before the boot' : `did you mean ${near}?`;
     return `there is no table ${name} (${sources.join(', ')}); ${mend}`;
   });
 }

@@ -59,7 +59,7 @@ const unreachable = ({ where, code, text }: Failure): Explanation => [
 
 const missingRight = ({ where, text, role, database, purpose }: Failure): Explanation => [
   ServerSetupError,
-  `The role lacks a right on ${where}: ${text}`,
+  `The role ${role} lacks a right on ${where}: ${text}`,
   purpose === 'queries'
     ? `as the owner of the database: GRANT CONNECT ON DATABASE ${database} TO ${role};`
     : `as a superuser: ALTER ROLE ${role} REPLICATION; (Amazon RDS: GRANT rds_replication TO ${role};)`,

