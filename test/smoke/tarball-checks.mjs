@@ -13,10 +13,10 @@ const NAMES = [
 
 /** What the tarball holds. */
 export async function checkContents(checks, paths, manifest) {
-  await checks.check('the tarball holds dist, and neither sources nor tests', () => {
-    const wanted = ['dist/index.js', 'README.md', 'LICENSE', 'CHANGELOG.md', 'package.json'];
+  await checks.check('the tarball holds dist and the guides, and neither sources nor tests', () => {
+    const wanted = ['dist/index.js', 'README.md', 'LICENSE', 'CHANGELOG.md', 'package.json', 'docs/getting-started.md'];
     const missing = wanted.filter((path) => !paths.includes(path));
-    const foreign = paths.filter((path) => !path.startsWith('dist/') && !wanted.includes(path));
+    const foreign = paths.filter((path) => !/^(dist\/|docs\/.*\.md$)/.test(path) && !wanted.includes(path));
     if (missing.length + foreign.length > 0) throw new Error(`missing: ${missing}; foreign: ${foreign}`);
   });
   await checks.check('every module in it has its types, and every entry point its file', () => {
