@@ -1,7 +1,15 @@
 import { escapeIdentifier, type Client } from 'pg';
 import { OperationBit, type RowOperation } from '../changes/change.js';
 import { canonicalTable, type ParsedTableName } from '../changes/table-pattern.js';
-import { missingTables, readTables, type PublishedTables, type TableSubscription } from './publication-plan.js';
+import {
+  missingTables,
+  NEEDS_IDENTITY,
+  readTables,
+  sqlName,
+  type PublishedTables,
+  type TableRow,
+  type TableSubscription,
+} from './publication-plan.js';
 
 /** A table as the user's publications carry it. */
 export interface PublishedTable {
@@ -20,11 +28,10 @@ export interface PublicationFindings {
 }
 
 const OPERATIONS = Object.entries(OperationBit) as [RowOperation, number][];
-const NEEDS_IDENTITY = OperationBit.update | OperationBit.delete;
 const EVERY_OPERATION = OPERATIONS.reduce((mask, [, bit]) => mask | bit, 0);
 
 /** What the publications carry, all together (manual, section 52.42; pg_publication_tables). */
-export async function readPublished(client: Client, publications: readonly string[]): Promise<PublishedTable[]> {
+async function readPublished(client: Client, publications: readonly string[]): Promise<PublishedTable[]> {
   const { rows } = await client.query<Omit<PublishedTable, 'mask'> & { mask: string }>(
     `SELECT t.schemaname AS schema, t.tablename AS "table",
             bit_or(p.pubinsert::int * ${OperationBit.insert} + p.pubupdate::int * ${OperationBit.update} +
@@ -65,50 +72,69 @@ export function comparePublications(
   publication: string,
 ): PublicationFindings {
   const name = escapeIdentifier(publication);
-  const faults = new Set(missingTables(tables, subscriptions));
-  const warnings = new Set<string>();
-  for (const each of published.filter(({ isContradictory }) => isContradictory)) {
-    const where = canonicalTable(each.schema, each.table);
-    faults.add(
-      `the publications give ${where} different column lists, which the server refuses to send: name one of them only, or: ALTER PUBLICATION ... SET TABLE ...;`,
+  const faults = [...missingTables(tables, subscriptions), ...contradictions(published)];
+  const warnings: string[] = [];
+  for (const subscription of subscriptions) {
+    const { pattern, source } = subscription;
+    for (const named of pattern.namedTables) {
+      const table = tables.find((each) => isSame(each, named));
+      if (table === undefined) continue; // told already
+      const carried = published.find((each) => isSame(each, named));
+      if (carried === undefined) faults.push(uncarried(table, source, name, tables, published));
+      else compareTable(table, carried, subscription, name, { faults, warnings });
+    }
+    if (pattern.namedTables.length > 0 || published.some((each) => pattern.matches(each.schema, each.table))) continue;
+    const mend = `ALTER PUBLICATION ${name} ADD TABLE ...;`;
+    warnings.push(`no publication of this app carries a table that ${source} listens to: ${mend}`);
+  }
+  return { faults: [...new Set(faults)], warnings: [...new Set(warnings)] };
+}
+
+function contradictions(published: readonly PublishedTable[]): string[] {
+  return published
+    .filter(({ isContradictory }) => isContradictory)
+    .map(
+      ({ schema, table }) =>
+        `the publications give ${canonicalTable(schema, table)} different column lists, which the server refuses to send: ` +
+        'name one of them only, or: ALTER PUBLICATION ... SET TABLE ...;',
+    );
+}
+
+function uncarried(
+  table: TableRow,
+  source: string,
+  publication: string,
+  tables: PublishedTables,
+  published: readonly PublishedTable[],
+): string {
+  const isByPartition = table.kind === 'p' && published.some((each) => isPartitionOf(each, table.oid, tables));
+  const mend = isByPartition
+    ? `it carries its partitions, each under its own name: ALTER PUBLICATION ${publication} SET (publish_via_partition_root = true);`
+    : `ALTER PUBLICATION ${publication} ADD TABLE ${sqlName(table)};`;
+  return `no publication of this app carries ${canonicalTable(table.schema, table.table)} (${source}): ${mend}`;
+}
+
+/** A table that is named and carried: with what its handler needs? */
+function compareTable(
+  table: TableRow,
+  carried: PublishedTable,
+  { mask, source }: TableSubscription,
+  publication: string,
+  { faults, warnings }: { faults: string[]; warnings: string[] },
+): void {
+  const tableName = canonicalTable(table.schema, table.table);
+  if (!table.hasIdentity && (carried.mask & NEEDS_IDENTITY) !== 0) {
+    warnings.push(
+      `${tableName} (${source}) has no replica identity, and your own UPDATE and DELETE of it fail as long as they are published: ` +
+        `give it a primary key, or: ALTER TABLE ${sqlName(table)} REPLICA IDENTITY FULL;`,
     );
   }
-  for (const { pattern, mask, source } of subscriptions) {
-    for (const named of pattern.namedTables) {
-      const found = tables.find((each) => isSame(each, named));
-      if (found === undefined) continue; // told already
-      const carried = published.find((each) => isSame(each, named));
-      const table = canonicalTable(named.schema, named.table);
-      if (carried === undefined) {
-        const isByPartition = found.kind === 'p' && published.some((each) => isPartitionOf(each, found.oid, tables));
-        const mend = isByPartition
-          ? `it carries its partitions, each under its own name: ALTER PUBLICATION ${name} SET (publish_via_partition_root = true);`
-          : `ALTER PUBLICATION ${name} ADD TABLE ${sqlName(named)};`;
-        faults.add(`no publication of this app carries ${table} (${source}): ${mend}`);
-        continue;
-      }
-      if (!found.hasIdentity && (carried.mask & NEEDS_IDENTITY) !== 0) {
-        warnings.add(
-          `${table} (${source}) has no replica identity, and your own UPDATE and DELETE of it fail as long as they are published: ` +
-            `give it a primary key, or: ALTER TABLE ${sqlName(named)} REPLICA IDENTITY FULL;`,
-        );
-      }
-      const lacking = OPERATIONS.filter(([, bit]) => (mask & bit) !== 0 && (carried.mask & bit) === 0);
-      if (lacking.length === 0) continue;
-      const what = lacking.map(([operation]) => operation).join(', ');
-      const text = `no publication of this app publishes ${what} of ${table} (${source}): ALTER PUBLICATION ${name} SET (publish = '${namesOf(carried.mask | mask)}');`;
-      // Who names no operation takes those that there are.
-      if (mask === EVERY_OPERATION) warnings.add(text);
-      else faults.add(text);
-    }
-    const isDeaf =
-      pattern.namedTables.length === 0 && !published.some((each) => pattern.matches(each.schema, each.table));
-    if (isDeaf)
-      warnings.add(
-        `no publication of this app carries a table that ${source} listens to: ALTER PUBLICATION ${name} ADD TABLE ...;`,
-      );
-  }
-  return { faults: [...faults], warnings: [...warnings] };
+  const lacking = mask & ~carried.mask;
+  if (lacking === 0) return;
+  const mend = `ALTER PUBLICATION ${publication} SET (publish = '${namesOf(carried.mask | mask)}');`;
+  // Who names no operation takes those that there are.
+  const findings = mask === EVERY_OPERATION ? warnings : faults;
+  findings.push(`no publication of this app publishes ${namesOf(lacking)} of ${tableName} (${source}): ${mend}`);
 }
 
 /** The tables that are named outright, for a publication that is yet to be made; `...` where there are none. */
@@ -123,10 +149,6 @@ function isSame(one: ParsedTableName, other: ParsedTableName): boolean {
 
 function isPartitionOf(each: PublishedTable, root: string, tables: PublishedTables): boolean {
   return tables.some((table) => table.root === root && isSame(table, each));
-}
-
-function sqlName({ schema, table }: ParsedTableName): string {
-  return `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`;
 }
 
 function namesOf(mask: number): string {

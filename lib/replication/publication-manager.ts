@@ -9,6 +9,7 @@ import { checkPublications, tableList } from './publication-check.js';
 import {
   planPublications,
   readTables,
+  sqlName,
   type PublishedTables,
   type TableRow,
   type TableSubscription,
@@ -219,5 +220,5 @@ function unheardOf(faults: readonly string[], target: ConnectionTarget): Publica
 
 /** ONLY: else the children of an inheritance parent would come along, with or without an identity of their own. */
 function qualifiedName(table: TableRow): string {
-  return `ONLY ${escapeIdentifier(table.schema)}.${escapeIdentifier(table.table)}`;
+  return `ONLY ${sqlName(table)}`;
 }

@@ -1,5 +1,5 @@
 import { escapeIdentifier, type Client } from 'pg';
-import { canonicalTable, type TablePattern } from '../changes/table-pattern.js';
+import { canonicalTable, type ParsedTableName, type TablePattern } from '../changes/table-pattern.js';
 import { OWN_SCHEMA } from '../changes/own-schema.js';
 import { OperationBit } from '../changes/change.js';
 
@@ -37,7 +37,8 @@ export interface PublicationPlan {
 }
 
 const KINDS: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialised view', f: 'a foreign table' };
-const NEEDS_IDENTITY = OperationBit.update | OperationBit.delete;
+/** What a table without a replica identity cannot publish. */
+export const NEEDS_IDENTITY = OperationBit.update | OperationBit.delete;
 
 /** Generated columns are not published, so a key that has one tells no row apart (42P10 at the user's UPDATE, from 18 on). */
 const PLAIN_KEY = `NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
@@ -137,11 +138,15 @@ function namesOutright({ pattern }: TableSubscription, table: TableRow): boolean
   return pattern.namedTables.some((each) => each.schema === table.schema && each.table === table.table);
 }
 
+/** A table's name as SQL takes it. */
+export function sqlName({ schema, table }: ParsedTableName): string {
+  return `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`;
+}
+
 function identityFault(name: string, table: TableRow, source: string): string {
-  const sqlName = `${escapeIdentifier(table.schema)}.${escapeIdentifier(table.table)}`;
   return (
     `${name} has no primary key or other replica identity, so its updates and deletes cannot be told (${source}). ` +
-    `Give it a primary key, or: ALTER TABLE ${sqlName} REPLICA IDENTITY FULL; or listen to inserts and truncates only`
+    `Give it a primary key, or: ALTER TABLE ${sqlName(table)} REPLICA IDENTITY FULL; or listen to inserts and truncates only`
   );
 }
 

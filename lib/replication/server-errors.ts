@@ -65,18 +65,21 @@ const missingRight = ({ where, text, role, database, purpose }: Failure): Explan
     : `as a superuser: ALTER ROLE ${role} REPLICATION; (Amazon RDS: GRANT rds_replication TO ${role};)`,
 ];
 
-const noConnection = ({ where, text, role, database }: Failure): Explanation => [
+const noConnection = (failure: Failure): Explanation => [
   ConnectionError,
-  `${where} has no free connection: ${text}`,
-  // What is exhausted stands in the server's text, whatever language that is in.
-  text.includes(role)
-    ? `ALTER ROLE ${role} CONNECTION LIMIT -1;`
-    : text.includes(database)
-      ? `ALTER DATABASE ${database} CONNECTION LIMIT -1;`
-      : text.includes('max_wal_senders')
-        ? 'as a superuser: ALTER SYSTEM SET max_wal_senders = 20; then restart the server; or end what holds them: SELECT pid, application_name FROM pg_stat_replication;'
-        : 'raise max_connections (needs a restart), or end what holds them: SELECT pid, usename, application_name FROM pg_stat_activity;',
+  `${failure.where} has no free connection: ${failure.text}`,
+  roomFor(failure),
 ];
+
+/** What is exhausted stands in the server's text, whatever language that is in. */
+function roomFor({ text, role, database }: Failure): string {
+  if (text.includes(role)) return `ALTER ROLE ${role} CONNECTION LIMIT -1;`;
+  if (text.includes(database)) return `ALTER DATABASE ${database} CONNECTION LIMIT -1;`;
+  if (text.includes('max_wal_senders')) {
+    return 'as a superuser: ALTER SYSTEM SET max_wal_senders = 20; then restart the server; or end what holds them: SELECT pid, application_name FROM pg_stat_replication;';
+  }
+  return 'raise max_connections (needs a restart), or end what holds them: SELECT pid, usename, application_name FROM pg_stat_activity;';
+}
 
 const refusedLogin = ({ where, text, usesTls, role }: Failure): Explanation => [
   AuthenticationError,
