@@ -48,6 +48,8 @@ export type {
   HandlerOverride,
   LimitsOptions,
   OnExhausted,
+  OnGap,
+  ParkedOptions,
   PgListenerAppOptions,
   PgListenerOptions,
   PgListenerOptionsFactory,
@@ -55,6 +57,8 @@ export type {
   SlotOptions,
   StartupOptions,
 } from './interfaces/pg-listener-options.interface.js';
+export type { ParkedChange, ParkedChanges, ParkedFilter, ParkedOutcome } from './interfaces/parked.interface.js';
+export type { GapFilter, GapKind, PgListenerGap } from './interfaces/gap.interface.js';
 export type {
   PgListenerHealth,
   PgListenerState,
@@ -66,7 +70,9 @@ export { PgListenerError, type PgListenerErrorDetails } from './errors/pg-listen
 export { DecodeError } from './errors/decode.error.js';
 export { PgListenerConfigError, type ConfigFault } from './errors/config.error.js';
 export { DuplicateAppError, LifecycleError, UnknownAppError } from './errors/app.error.js';
-export { HandlerDefinitionError, TablePatternError, TransactionTooLargeError } from './errors/handler.error.js';
+export { HandlerDefinitionError, TablePatternError } from './errors/handler.error.js';
+export { HandlerHaltError, ParkedFilterError, ParkingError, SpillError } from './errors/delivery.error.js';
+export { HaltApp, ParkChange, RetryChange, SkipChange, type VerdictDetails } from './errors/verdict.error.js';
 export {
   AuthenticationError,
   ConnectionError,

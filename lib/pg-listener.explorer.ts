@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { kindOf, OptionReader } from './configs/option-reader.js';
-import { readRetry } from './configs/config.resolver.js';
+import { ON_EXHAUSTED, readConcurrency, readRetry } from './configs/config.resolver.js';
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
 import { TablePattern } from './changes/table-pattern.js';
 import { handlersOf } from './decorators/handler-metadata.js';
@@ -38,7 +38,7 @@ export interface ExploredHandlers {
 }
 
 /** Options of the contract that later versions bring. A handler that asks for one must not run without it. */
-const NOT_YET = ['whenChanged', 'concurrency', 'batch', 'transactional'] as const;
+const NOT_YET = ['whenChanged', 'transactional'] as const;
 
 /** Finds decorated methods in the application and reports every mistake at once. Opens nothing, calls nothing. */
 @Injectable()
@@ -121,6 +121,8 @@ export class PgListenerExplorer {
       tables: override?.tables ?? (isTable ? metadata.tables : []),
       operations: override?.operations ?? (isTable ? metadata.operations : []),
       prefix: metadata.kind === 'message' ? metadata.prefix : null,
+      concurrency: override?.concurrency ?? metadata.options.concurrency,
+      batch: metadata.options.batch,
       retry: { ...metadata.options.retry, ...override?.retry },
       onExhausted: override?.onExhausted ?? metadata.options.onExhausted,
       instance,
@@ -138,25 +140,44 @@ export class PgListenerExplorer {
       if (metadata.options[option] !== undefined)
         mistakes.push(`asks for \`${option}\`, which this version does not have yet`);
     }
-    if (metadata.options.onExhausted !== undefined && metadata.options.onExhausted !== 'block') {
-      mistakes.push(`asks for onExhausted '${String(metadata.options.onExhausted)}'; this version has 'block' only`);
-    }
     const reader = new OptionReader();
     reader.object('options', metadata.options, OPTIONS);
     reader.boolean('enabled', metadata.options.enabled, true);
     readId(reader, metadata.options.id);
     readRetry(reader, 'retry', metadata.options.retry);
+    reader.oneOf('onExhausted', metadata.options.onExhausted, 'block', ON_EXHAUSTED);
+    readConcurrency(reader, 'concurrency', metadata.options.concurrency);
+    readBatch(reader, metadata.options.batch);
     mistakes.push(...reader.faults.map(({ path, problem }) => `has an invalid option: ${path} ${problem}`));
     if (metadata.kind === 'table') mistakes.push(...tableMistakes(metadata, definition));
+    else mistakes.push(...plainMistakes(definition));
     return mistakes;
   }
 }
 
-const OPTIONS = ['id', 'app', 'retry', 'onExhausted', 'enabled', ...NOT_YET];
+const OPTIONS = ['id', 'app', 'retry', 'onExhausted', 'enabled', 'concurrency', 'batch', ...NOT_YET];
 
 function readId(reader: OptionReader, id: unknown): void {
   if (id === undefined || (typeof id === 'string' && id !== '')) return;
   reader.fault('id', `is ${kindOf(id)}; a name is wanted`);
+}
+
+function readBatch(reader: OptionReader, batch: unknown): void {
+  if (batch === undefined) return;
+  const given = reader.object('batch', batch, ['size', 'maxWaitMs']);
+  reader.number('batch.size', given['size'] ?? Number.NaN, 1, { min: 1 });
+  reader.number('batch.maxWaitMs', given['maxWaitMs'], 0, { min: 0, max: 2 ** 31 - 1 });
+}
+
+/** Of a handler of whole transactions or messages. */
+function plainMistakes({ kind, concurrency, batch, onExhausted }: HandlerDefinition): string[] {
+  const mistakes: string[] = [];
+  if (concurrency !== undefined) mistakes.push('asks for `concurrency`, which needs rows with keys: @OnTableChange');
+  if (batch !== undefined) mistakes.push('asks for `batch`, which is for @OnTableChange');
+  if (kind === 'transaction' && onExhausted === 'park') {
+    mistakes.push("asks for onExhausted 'park'; a whole transaction cannot be parked: use 'block', 'skip' or 'halt'");
+  }
+  return mistakes;
 }
 
 function overrideMistakes(

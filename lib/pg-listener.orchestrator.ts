@@ -16,7 +16,7 @@ import { AppRuntime } from './pg-listener.runtime.js';
 import { LifecycleError } from './errors/app.error.js';
 import { PgListenerConfigError } from './errors/config.error.js';
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
-import { serverOf } from './replication/connection-target.js';
+import { serverOf } from './connection/connection-target.js';
 
 /** The only provider with lifecycle hooks: wires the apps of one application, starts them, drains them, closes them. */
 @Injectable()
@@ -50,8 +50,8 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
       const named = config.subscriptions.map((table) => ({ name: table, source: 'options.subscriptions' }));
       const features = [...this.features.of(name), ...named];
       if (listener !== undefined) {
-        const { streams, statusSubject: status } = listener;
-        const parts = { config, definitions: mine, features, streams, status, logger };
+        const { streams, statusSubject: status, gapSubject: gaps } = listener;
+        const parts = { config, definitions: mine, features, streams, status, gaps, logger };
         listener.runtime = listener.createRuntime?.(parts) ?? new AppRuntime(parts);
         if (listener.createRuntime === undefined) streaming.push(config);
       }
@@ -85,6 +85,7 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
       const listener = this.listeners.get(name);
       listener.streams.close();
       listener.statusSubject.complete();
+      listener.gapSubject.complete();
     }
   }
 

@@ -1,22 +1,32 @@
-import { Subscription, type BehaviorSubject } from 'rxjs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Subscription, type BehaviorSubject, type Subject } from 'rxjs';
 import { LifecycleError } from './errors/app.error.js';
-import { StartupTimeoutError } from './errors/replication.error.js';
+import { GapError, StartupTimeoutError } from './errors/replication.error.js';
 import { createDispatcher } from './events/create-dispatcher.js';
 import type { EventsDispatcher } from './events/events.dispatcher.js';
+import { ParkedRedriver } from './events/parked/parked-redriver.js';
 import { ALL_OPERATIONS, operationMask, type ChangeStreams } from './events/change-streams.js';
 import { TablePattern } from './changes/table-pattern.js';
-import type { ListenerRuntime } from './interfaces/listener-runtime.interface.js';
+import type { PgListenerGap } from './interfaces/gap.interface.js';
+import type { GapDesk, ListenerRuntime } from './interfaces/listener-runtime.interface.js';
 import type { HandlerDefinition } from './interfaces/handler-definition.interface.js';
 import type { ListenerLogger } from './interfaces/listener-logger.interface.js';
 import type { PgListenerState, PgListenerStats, PgListenerStatus } from './interfaces/status.interface.js';
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
+import type { ParkedStore } from './interfaces/parked-store.interface.js';
+import type { CustomTypes } from './decoder/relation-cache.js';
+import { serviceName } from './configs/service-name.js';
 import { formatLsn, type Lsn } from './protocol/lsn.js';
 import { DeliveryProgress } from './replication/delivery-progress.js';
-import { PublicationManager } from './replication/publication-manager.js';
-import type { TableSubscription } from './replication/publication-plan.js';
+import { PublicationManager } from './publications/publication-manager.js';
+import type { TableSubscription } from './publications/publication-plan.js';
 import { ReplicationSupervisor, type StateDetails } from './replication/replication.supervisor.js';
-import { SlotManager } from './replication/slot-manager.js';
-import { SlotMemory } from './replication/slot-memory.js';
+import { PgParkedStore } from './store/parked.store.js';
+import { SlotLife } from './slots/slot-life.js';
+import { StreamLease } from './store/stream-lease.js';
+
+/** How long a stop waits for the table of parked changes, where the server does not answer. */
+const STORE_GRACE_MS = 1_000;
 
 /** Tables that an app hears, with who asked for them. */
 export interface FeatureTable {
@@ -32,6 +42,8 @@ export interface RuntimeParts {
   readonly features: readonly FeatureTable[];
   readonly streams: ChangeStreams;
   readonly status: BehaviorSubject<PgListenerStatus>;
+  /** Told of each gap when it is found. */
+  readonly gaps: Subject<PgListenerGap>;
   readonly logger: ListenerLogger;
 }
 
@@ -42,27 +54,53 @@ export interface RuntimeParts {
 export class AppRuntime implements ListenerRuntime {
   private readonly dispatcher: EventsDispatcher;
   private readonly supervisor: ReplicationSupervisor;
+  private readonly store: ParkedStore;
+  readonly parked: ParkedRedriver;
+  private readonly life: SlotLife;
   private readonly counters = { changesReceived: 0, transactionsReceived: 0 };
   private stopping: Promise<void> | undefined;
+  /** Calls of `stop()`: a start that waits for its turn is over with the next one. */
+  private stops = 0;
 
   private readonly config: PgListenerConfig;
   private readonly status: BehaviorSubject<PgListenerStatus>;
   private readonly logger: ListenerLogger;
 
-  constructor({ config, definitions, features, streams, status, logger }: RuntimeParts) {
+  constructor({ config, definitions, features, streams, status, gaps, logger }: RuntimeParts) {
     this.config = config;
     this.status = status;
     this.logger = logger;
-    const { name, connection, slot, publications, managedPublication } = config;
-    this.dispatcher = createDispatcher(config, definitions, streams, logger, {
-      onFault: (error) => this.supervisor.halt(error),
-    });
+    const { name, connection, slot, service, onGap, publications, managedPublication } = config;
     const target = { app: name, connection };
+    const lease = new StreamLease(slot.name);
+    this.store = new PgParkedStore(target, {
+      // A temporary slot has another name each time; what is parked stays.
+      slotName: slot.name ?? `temporary slot of ${name}`,
+      app: name,
+      customTypes: connection.types as CustomTypes | undefined,
+      lease,
+      logger,
+    });
+    this.dispatcher = createDispatcher(config, definitions, streams, logger, this.store, {
+      onFault: (error) => this.supervisor.halt(error),
+      onSuperseded: (error) => this.supervisor.leave(error),
+    });
+    this.parked = this.redriver();
     const subscriptions = subscriptionsOf(definitions, features);
+    this.life = new SlotLife({
+      target,
+      slot,
+      service: () => service ?? serviceName(),
+      handlerIds: definitions.map(({ id }) => id),
+      onGap,
+      lease,
+      logger,
+      onGapFound: (gap) => gaps.next(gap),
+    });
     this.supervisor = new ReplicationSupervisor(
       {
         target,
-        slots: new SlotManager(target, slot.name),
+        life: this.life,
         publications: new PublicationManager(
           target,
           { publications, managedName: managedPublication, subscriptions },
@@ -71,7 +109,6 @@ export class AppRuntime implements ListenerRuntime {
         wantsMessages: definitions.some(({ kind }) => kind === 'message'),
         sink: this.dispatcher,
         progress: new DeliveryProgress(),
-        memory: new SlotMemory(slot.name),
         counters: this.counters,
         logger,
       },
@@ -82,20 +119,34 @@ export class AppRuntime implements ListenerRuntime {
   /** Resolves when the stream runs or the app stands by. @throws PgListenerError */
   async start(): Promise<void> {
     if (!this.config.enabled) return;
-    await this.stopping;
+    const { stops } = this;
+    // No turn is given away where nothing stops: a stop() that follows must find it started.
+    while (this.stopping !== undefined) await this.stopping;
+    if (stops !== this.stops) throw stoppedMeanwhile(this.config.name);
     this.dispatcher.begin();
     this.supervisor.start();
+    this.parked.start();
     await this.running();
   }
 
   /** Drains, confirms, closes. */
   stop(): Promise<void> {
+    this.stops++;
     this.stopping ??= this.drain().finally(() => (this.stopping = undefined));
     return this.stopping;
   }
 
+  get gaps(): GapDesk {
+    const { gaps } = this.life;
+    return {
+      current: gaps.current,
+      list: ({ all = false }) => gaps.list(all),
+      acknowledge: (ids) => this.acknowledge(ids),
+    };
+  }
+
   get blockedHandler(): string | null {
-    return this.dispatcher.blocked;
+    return this.dispatcher.desk.blockedHandler;
   }
 
   stats(state: PgListenerState): PgListenerStats {
@@ -106,7 +157,9 @@ export class AppRuntime implements ListenerRuntime {
       changesReceived: counters.changesReceived,
       changesHandled: dispatcher.changesHandled,
       transactionsReceived: counters.transactionsReceived,
-      failures: dispatcher.failures,
+      failures: dispatcher.desk.failures,
+      skipped: dispatcher.desk.skipped,
+      parked: dispatcher.parking.size,
       reconnects: supervisor.reconnects,
       pendingChanges: dispatcher.queue.pendingChanges,
       pendingBytes: dispatcher.queue.pendingBytes,
@@ -116,16 +169,42 @@ export class AppRuntime implements ListenerRuntime {
     };
   }
 
+  private redriver(): ParkedRedriver {
+    const { store, dispatcher, logger } = this;
+    return new ParkedRedriver({
+      store,
+      parking: dispatcher.parking,
+      redrive: (parked) => dispatcher.redrive(parked),
+      isStreaming: () => this.status.value.state === 'streaming',
+      retryEveryMs: this.config.parked.retryEveryMs,
+      logger,
+    });
+  }
+
+  private async acknowledge(ids: readonly string[] | undefined): Promise<PgListenerGap[]> {
+    const { gaps, isWaiting } = await this.life.gaps.acknowledge(ids);
+    const { state, error } = this.status.value;
+    if (!isWaiting && state === 'halted' && error instanceof GapError) await this.start();
+    return gaps;
+  }
+
   private async drain(): Promise<void> {
+    this.parked.stop();
+    await this.close();
+    // What was handled once more has to leave the table, else it is handled again after the next start.
+    await Promise.race([this.parked.settled(), sleep(STORE_GRACE_MS, undefined, { ref: false })]);
+    await this.store.close();
+  }
+
+  private async close(): Promise<void> {
     if (['idle', 'stopped'].includes(this.status.value.state)) return;
     const { shutdownTimeoutMs } = this.config;
     const deadline = setTimeout(() => {
       this.logger.warn(`Handlers have not finished within ${shutdownTimeoutMs} ms; what they had in hand comes again`);
       this.dispatcher.abandon();
     }, shutdownTimeoutMs);
-    // Without a stream, the rest of a half-delivered transaction cannot come.
-    if (this.status.value.state === 'streaming') await this.dispatcher.drain();
-    else this.dispatcher.abandon();
+    // Also without a stream: handlers may be at work on what the last one has brought.
+    await this.dispatcher.drain();
     clearTimeout(deadline);
     await this.supervisor.stop();
   }
@@ -151,7 +230,7 @@ export class AppRuntime implements ListenerRuntime {
           lastError = error ?? lastError;
           if (state === 'streaming' || state === 'standby') settle();
           else if (state === 'halted') settle(error);
-          else if (state === 'stopped') settle(new LifecycleError('Stopped while it started', { app: name }));
+          else if (state === 'stopped') settle(stoppedMeanwhile(name));
         }),
       );
     });
@@ -166,6 +245,10 @@ function startupTimeout(app: string, timeoutMs: number, cause: Error | undefined
   const reason = cause === undefined ? '' : `: ${cause.message}`;
   const hint = cause === undefined ? 'look at the log; or set startup.wait to false.' : undefined;
   return new StartupTimeoutError(`No stream within ${timeoutMs} ms${reason}`, { app, cause, hint });
+}
+
+function stoppedMeanwhile(app: string): LifecycleError {
+  return new LifecycleError('Stopped while it started', { app });
 }
 
 function lsnText(lsn: Lsn): string | null {

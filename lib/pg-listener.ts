@@ -1,7 +1,9 @@
-import { BehaviorSubject, type Observable } from 'rxjs';
+import { BehaviorSubject, Observable, Subject } from 'rxjs';
 import type { ChangeOf, Operation } from './interfaces/change.interface.js';
 import type { RowOf, TableSelector } from './interfaces/table.interface.js';
 import type { PgListenerHealth, PgListenerStats, PgListenerStatus } from './interfaces/status.interface.js';
+import type { ParkedChanges } from './interfaces/parked.interface.js';
+import type { GapFilter, PgListenerGap } from './interfaces/gap.interface.js';
 import type { ListenerRuntime } from './interfaces/listener-runtime.interface.js';
 import type { TransactionSummary } from './interfaces/transaction.interface.js';
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
@@ -22,6 +24,13 @@ export class PgListener {
   readonly name: string;
   /** The status from now on, the present one first. Completes when the application closes. */
   readonly status$: Observable<PgListenerStatus>;
+  /**
+   * Each gap when it is found; to a new subscriber first those that are not resolved. Completes when the application
+   * closes.
+   */
+  readonly gaps$: Observable<PgListenerGap>;
+  /** @internal */
+  readonly gapSubject = new Subject<PgListenerGap>();
   /** @internal */
   readonly streams = new ChangeStreams();
   /** @internal */
@@ -33,6 +42,10 @@ export class PgListener {
     this.name = config.name;
     this.statusSubject = new BehaviorSubject<PgListenerStatus>({ app: config.name, state: 'idle', since: new Date() });
     this.status$ = this.statusSubject.asObservable();
+    this.gaps$ = new Observable((subscriber) => {
+      for (const gap of this.runtime?.gaps?.current ?? []) subscriber.next(gap);
+      return this.gapSubject.subscribe(subscriber);
+    });
   }
 
   /** @internal What to drive instead of a stream from a server: the testing kit's. */
@@ -83,6 +96,28 @@ export class PgListener {
     return this.streams.transactions();
   }
 
+  /**
+   * The gaps that are not resolved, oldest first, as the database has them (or, without the right to our tables, as this
+   * process has seen them).
+   *
+   * @throws PgListenerError where the server cannot be reached
+   */
+  async gaps(filter: GapFilter = {}): Promise<PgListenerGap[]> {
+    return (await this.ready().gaps?.list(filter)) ?? [];
+  }
+
+  /**
+   * Says that somebody has looked at these gaps, and lets the app go on. Where they had halted it, it starts again, and
+   * this waits for the stream.
+   *
+   * @param ids of gaps; undefined: all that wait
+   * @returns those that were acknowledged just now
+   * @throws PgListenerError what holds the app then, or where the server cannot be reached
+   */
+  async acknowledgeGaps(ids?: readonly string[]): Promise<PgListenerGap[]> {
+    return (await this.ready().gaps?.acknowledge(ids)) ?? [];
+  }
+
   /** Plain data, fit for a health endpoint. */
   health(): PgListenerHealth {
     const { state, error } = this.status;
@@ -91,6 +126,18 @@ export class PgListener {
     const reason = blocked === null ? error?.message : `handler ${blocked} keeps failing and holds the position`;
     const health = { app: this.name, state, status: isUp && blocked === null ? ('up' as const) : ('down' as const) };
     return reason === undefined ? health : { ...health, reason };
+  }
+
+  /**
+   * What is parked: to be looked at, tried again, or discarded.
+   *
+   * @throws LifecycleError before the application has initialised, or where the app is not enabled
+   */
+  get parked(): ParkedChanges {
+    if (!this.config.enabled) {
+      throw new LifecycleError('The app is not enabled, and has no database to look into', { app: this.name });
+    }
+    return this.ready().parked;
   }
 
   stats(): PgListenerStats {

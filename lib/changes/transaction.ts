@@ -9,6 +9,11 @@ export interface TableName {
   readonly table: string;
 }
 
+/** One text for a table's name, for maps. */
+export function tableKey({ schema, table }: TableName): string {
+  return `${schema}\0${table}`;
+}
+
 const OPERATION_INDEX = { insert: 0, update: 1, delete: 2, truncate: 3, snapshot: 4 } as const;
 
 /** Identity of a transaction, shared by all of its changes. */
@@ -96,7 +101,7 @@ export class CommittedTransaction implements TransactionSummary {
   }
 
   /** With its changes, for `@OnTransaction`. */
-  withChanges(changes: readonly Change[]): Transaction {
+  withChanges(changes: AsyncIterable<Change>): Transaction {
     return new WholeTransaction(this.info, this.tally, changes);
   }
 }
@@ -105,17 +110,8 @@ class WholeTransaction extends CommittedTransaction implements Transaction {
   constructor(
     info: TransactionInfo,
     tally: TransactionTally,
-    private readonly collected: readonly Change[],
+    readonly changes: AsyncIterable<Change>,
   ) {
     super(info, tally);
-  }
-
-  get changes(): AsyncIterable<Change> {
-    const { collected } = this;
-    return {
-      async *[Symbol.asyncIterator]() {
-        yield* collected;
-      },
-    };
   }
 }

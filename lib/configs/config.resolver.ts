@@ -13,6 +13,9 @@ const KNOWN = [
   'handlers',
   'retry',
   'onExhausted',
+  'parked',
+  'onGap',
+  'service',
   'limits',
   'autoStart',
   'enabled',
@@ -20,7 +23,10 @@ const KNOWN = [
   'shutdownTimeoutMs',
 ];
 const OPERATIONS: readonly Operation[] = ['insert', 'update', 'delete', 'truncate', 'snapshot'];
-const ON_EXHAUSTED = ['block'] as const;
+export const ON_EXHAUSTED = ['block', 'park', 'skip', 'halt'] as const;
+const ON_GAP = ['halt', 'continue'] as const;
+/** More lanes than this are a mistake: each is a call in flight. */
+const MOST_LANES = 10_000;
 const DEFAULT_RETRY: Required<RetryOptions> = {
   attempts: 5,
   minDelayMs: 200,
@@ -44,6 +50,7 @@ export function resolveConfig(name: string, options: unknown): PgListenerConfig 
   const given = reader.object('options', options ?? null, [...KNOWN, 'name', 'isGlobal']);
   const enabled = reader.boolean('enabled', given['enabled'], true);
   const startup = reader.object('startup', given['startup'], ['wait', 'timeoutMs']);
+  const parked = reader.object('parked', given['parked'], ['retryEveryMs']);
   const limits = reader.object('limits', given['limits'], ['changes', 'bytes']);
   const config = {
     name,
@@ -54,6 +61,14 @@ export function resolveConfig(name: string, options: unknown): PgListenerConfig 
     handlers: readHandlers(reader, given['handlers']),
     retry: { ...DEFAULT_RETRY, ...readRetry(reader, 'retry', given['retry']) },
     onExhausted: reader.oneOf('onExhausted', given['onExhausted'], 'block', ON_EXHAUSTED),
+    parked: {
+      retryEveryMs:
+        parked['retryEveryMs'] === undefined
+          ? undefined
+          : reader.number('parked.retryEveryMs', parked['retryEveryMs'], 60_000, { min: 100, max: 2 ** 31 - 1 }),
+    },
+    onGap: reader.oneOf('onGap', given['onGap'], 'halt', ON_GAP),
+    service: readService(reader, given['service']),
     limits: {
       changes: reader.number('limits.changes', limits['changes'], 10_000, { min: 1 }),
       bytes: reader.number('limits.bytes', limits['bytes'], 16 * 1024 * 1024, { min: 1024 }),
@@ -111,10 +126,11 @@ function readConnection(reader: OptionReader, value: unknown, enabled: boolean):
 }
 
 function readSlot(reader: OptionReader, value: unknown, enabled: boolean): ResolvedSlot {
-  if (value === 'temporary') return { name: null };
-  if (value === undefined && !enabled) return { name: null };
+  if (value === 'temporary') return { name: null, failover: false };
+  if (value === undefined && !enabled) return { name: null, failover: false };
   const isObject = value !== null && typeof value === 'object';
-  const name = isObject ? reader.object('slot', value, ['name'])['name'] : value;
+  const object = isObject ? reader.object('slot', value, ['name', 'failover']) : {};
+  const name = isObject ? object['name'] : value;
   const path = isObject ? 'slot.name' : 'slot';
   if (typeof name !== 'string' || name === '') {
     reader.fault(path, `is ${kindOf(name)}; a name of this service's own is wanted, such as 'shop', or 'temporary'`);
@@ -124,7 +140,19 @@ function readSlot(reader: OptionReader, value: unknown, enabled: boolean): Resol
       'is a string that PostgreSQL refuses: it takes lower-case letters, digits and underscores, at most 63',
     );
   }
-  return { name: String(name) };
+  return { name: String(name), failover: reader.boolean('slot.failover', object['failover'], false) };
+}
+
+/** Undefined: that of the nearest package.json, which is looked for when the stream starts. */
+function readService(reader: OptionReader, value: unknown): string | undefined {
+  if (value === undefined || (typeof value === 'string' && value !== '')) return value;
+  reader.fault('service', `is ${kindOf(value)}; a name is wanted`);
+  return undefined;
+}
+
+/** Of a handler: calls in flight at most. */
+export function readConcurrency(reader: OptionReader, path: string, value: unknown): number | undefined {
+  return value === undefined ? undefined : reader.number(path, value, 1, { min: 1, max: MOST_LANES });
 }
 
 function readPublications(reader: OptionReader, value: unknown): readonly string[] | null {
@@ -137,7 +165,7 @@ function readPublications(reader: OptionReader, value: unknown): readonly string
 }
 
 function readHandlers(reader: OptionReader, value: unknown): Record<string, ResolvedHandlerOverride> {
-  const known = ['tables', 'operations', 'retry', 'onExhausted', 'enabled'];
+  const known = ['tables', 'operations', 'concurrency', 'retry', 'onExhausted', 'enabled'];
   const given =
     value === undefined || (value !== null && typeof value === 'object' && !Array.isArray(value)) ? value : undefined;
   if (given !== value) reader.fault('handlers', `is ${kindOf(value)}; an object by handler id is wanted`);
@@ -151,6 +179,7 @@ function readHandlers(reader: OptionReader, value: unknown): Record<string, Reso
     handlers[id] = {
       tables: each['tables'] === undefined ? undefined : reader.strings(`${path}.tables`, each['tables'], true),
       operations: each['operations'] === undefined ? undefined : (operations as readonly Operation[]),
+      concurrency: readConcurrency(reader, `${path}.concurrency`, each['concurrency']),
       retry: each['retry'] === undefined ? undefined : readRetry(reader, `${path}.retry`, each['retry']),
       onExhausted:
         each['onExhausted'] === undefined

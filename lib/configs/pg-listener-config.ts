@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ClientConfig } from 'pg';
 import type { Operation } from '../interfaces/change.interface.js';
-import type { OnExhausted, RetryOptions } from '../interfaces/pg-listener-options.interface.js';
+import type { OnExhausted, OnGap, ParkedOptions, RetryOptions } from '../interfaces/pg-listener-options.interface.js';
 
 /** PostgreSQL's 63 bytes, less room for `_append`. */
 const LONGEST_MANAGED = 56;
@@ -9,11 +9,14 @@ const LONGEST_MANAGED = 56;
 export interface ResolvedSlot {
   /** Null: a temporary slot, named anew for each connection. */
   readonly name: string | null;
+  /** Whether it is to be synchronised to standbys. */
+  readonly failover: boolean;
 }
 
 export interface ResolvedHandlerOverride {
   readonly tables: readonly string[] | undefined;
   readonly operations: readonly Operation[] | undefined;
+  readonly concurrency: number | undefined;
   readonly retry: RetryOptions | undefined;
   readonly onExhausted: OnExhausted | undefined;
   readonly enabled: boolean | undefined;
@@ -30,6 +33,10 @@ export interface ResolvedConfig {
   readonly handlers: Readonly<Record<string, ResolvedHandlerOverride>>;
   readonly retry: Required<RetryOptions>;
   readonly onExhausted: OnExhausted;
+  readonly parked: ParkedOptions;
+  readonly onGap: OnGap;
+  /** Undefined: that of the nearest package.json. */
+  readonly service: string | undefined;
   readonly limits: { readonly changes: number; readonly bytes: number };
   readonly autoStart: boolean;
   readonly enabled: boolean;
@@ -53,6 +60,9 @@ export class PgListenerConfig implements ResolvedConfig {
   readonly handlers!: Readonly<Record<string, ResolvedHandlerOverride>>;
   readonly retry!: Required<RetryOptions>;
   readonly onExhausted!: OnExhausted;
+  readonly parked!: ParkedOptions;
+  readonly onGap!: OnGap;
+  readonly service!: string | undefined;
   readonly limits!: { readonly changes: number; readonly bytes: number };
   readonly autoStart!: boolean;
   readonly enabled!: boolean;

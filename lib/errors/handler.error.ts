@@ -21,17 +21,3 @@ export class TablePatternError extends PgListenerError {
     });
   }
 }
-
-/** A transaction is too large for the `@OnTransaction` handlers of the app. @publicApi */
-export class TransactionTooLargeError extends PgListenerError {
-  readonly code = 'PG_LISTENER_TRANSACTION_TOO_LARGE';
-
-  constructor(app: string, lsn: string, limit: string) {
-    super(`The transaction committed at ${lsn} is larger than ${limit}, and @OnTransaction handlers need it whole`, {
-      app,
-      hint:
-        'raise limits.changes and limits.bytes, or use @OnTableChange, which takes transactions of any size in flat ' +
-        'memory. Nothing was confirmed past the transaction before it.',
-    });
-  }
-}

@@ -58,7 +58,7 @@ export class ChangeStreams {
   }
 
   emitTransaction(transaction: CommittedTransaction): void {
-    this.summaries.next(transaction);
+    if (this.watchesTransactions) this.summaries.next(transaction);
   }
 
   close(): void {

@@ -2,6 +2,8 @@ import type { PgListenerConfig } from '../configs/pg-listener-config.js';
 import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { ChangeStreams } from './change-streams.js';
+import type { ParkedStore } from '../interfaces/parked-store.interface.js';
+import type { OnExhausted } from '../interfaces/pg-listener-options.interface.js';
 import type { FaultHooks } from './dispatcher-options.js';
 import { EventsDispatcher } from './events.dispatcher.js';
 import { HandlerRegistry } from './handler-registry.js';
@@ -13,16 +15,27 @@ export function createDispatcher(
   definitions: readonly HandlerDefinition[],
   streams: ChangeStreams,
   logger: ListenerLogger,
+  parked: ParkedStore,
   hooks: FaultHooks,
 ): EventsDispatcher {
-  const { name, limits, retry, onExhausted } = config;
-  const runners = definitions.map((each) => new HandlerRunner(each, { app: name, retry, onExhausted }));
+  const { name, limits, retry } = config;
+  const runners = definitions.map(
+    (each) => new HandlerRunner(each, { app: name, retry, onExhausted: policyFor(each.kind, config.onExhausted) }),
+  );
   return new EventsDispatcher({
     app: name,
     limits,
     registry: new HandlerRegistry(runners, streams),
     streams,
+    parked,
+    // For looking on, no table is made.
+    loadsParked: config.slot.name !== null || runners.some((runner) => runner.onExhausted === 'park'),
     logger,
     ...hooks,
   });
+}
+
+/** The app's policy is for those that it fits: a whole transaction cannot be parked, and holds the position instead. */
+function policyFor(kind: HandlerDefinition['kind'], onExhausted: OnExhausted): OnExhausted {
+  return kind === 'transaction' && onExhausted === 'park' ? 'block' : onExhausted;
 }

@@ -1,113 +1,170 @@
-// Not the global ones: a user's test that has put fake timers in must not stop the stream.
-import { clearImmediate, clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import { asError } from '../errors/as-error.js';
 import type { RowChange } from '../changes/change.js';
 import type { LogicalMessageEvent } from '../changes/logical-message.js';
-import type { CommittedTransaction, TransactionInfo } from '../changes/transaction.js';
-import { TransactionTooLargeError } from '../errors/handler.error.js';
-import type { DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
+import type { CommittedTransaction } from '../changes/transaction.js';
+import type { CaptureImage } from '../changes/wire-image.js';
+import type { DeliveryUnit, RoutedTable, TransactionSink } from '../interfaces/transaction-sink.interface.js';
+import type { ParkedWork } from '../interfaces/parked-store.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
-import { isBeyond, laterOf } from '../changes/wal-position.js';
 import type { DispatcherOptions } from './dispatcher-options.js';
+import { HandOver } from './hand-over.js';
+import { HandlerDesk } from './handler-desk.js';
 import type { Route } from './handler-registry.js';
-import { decideFailure, failureText } from './failure-policy.js';
-import type { HandlerRunner } from './handler-runner.js';
+import { LaneSet } from './lanes/lane-set.js';
+import { Parking } from './parked/parking.js';
+import { Redrives } from './parked/redrives.js';
+import { RunSignals } from './run-signals.js';
+import { SerialCalls } from './serial-calls.js';
 import { TimeSlice } from './time-slice.js';
-import { TransactionCollector } from './transaction-collector.js';
-import { describeWork, transactionOf, WorkQueue, type Work } from './work-queue.js';
+import { TransactionHolds } from './transaction-holds.js';
+import { WorkQueue } from './work-queue.js';
+import { ChangeWork, type MessageWork, type Work } from './work.js';
 
 /**
  * Takes transactions in pieces and gives them to the handlers: in commit order, one change at a time, for one change
- * one handler after the other. Outlives connections: what a handler has in hand when a connection breaks runs on, and
- * what follows on the next connection waits behind it.
+ * one handler after the other; the handlers that gave up that order have lanes. Outlives connections: what a handler
+ * has in hand when a connection breaks runs on, and what follows on the next connection waits behind it.
  *
  * | state | meaning | leaves by |
  * |---|---|---|
- * | idle | nothing in hand | change, message, commit |
- * | busy | a handler's promise, a retry's delay, or a turn for the event loop is awaited; what comes is queued | its end |
- * | draining | as before, but nothing after the transaction in hand is begun | its end, a failure, `abandon()` |
- * | stopped | everything that comes is dropped, unsettled: it comes again | `begin()` |
- *
- * A synchronous handler costs no promise and no closure; an asynchronous one costs its own promise and no closure.
+ * | running | work is taken. In turn it is idle, busy (a call, a turn for the event loop), at a barrier (lanes must come to rest first) or held (what is parked is being loaded); what comes meanwhile is queued | `drain()`, `abandon()` |
+ * | draining | as before, but nothing after the transaction in hand is begun | all is at rest, or `abandon()` |
+ * | stopped | everything that comes is dropped, unsettled: it comes again | `begin()`; where another process has taken the stream over, the next connection |
  */
 export class EventsDispatcher implements TransactionSink {
   onRoom: () => void = () => undefined;
-  handedOver: WalPosition | null = null;
   changesHandled = 0;
-  failures = 0;
-  /** The handler that has used up its attempts and is tried on, where there is one. */
-  blocked: string | null = null;
   readonly queue: WorkQueue;
-  private readonly collector: TransactionCollector;
+  readonly desk: HandlerDesk;
+  readonly parking: Parking;
+  private readonly handing: HandOver;
+  private readonly holds = new TransactionHolds();
+  private readonly lanes: LaneSet;
+  private readonly calls: SerialCalls;
+  private readonly redrives: Redrives;
+  private readonly slice = new TimeSlice();
 
   private state: 'running' | 'draining' | 'stopped' = 'stopped';
-  private isBusy = false;
-  private work: Work | null = null;
-  private runners: readonly HandlerRunner[] = [];
-  private next = 0;
-  private attempt = 1;
-  private finishedUpTo: WalPosition | null = null;
-  /** Observers have seen what lies up to here in an earlier run, and do not see it again. */
-  private shownBefore: WalPosition | null = null;
-  /** What was in hand when its positions lost their meaning. */
-  private foreign: Work | null = null;
-  private handedCommit = 0n;
-  private handedMessage = 0n;
-  private openTransaction: TransactionInfo | null = null;
-  private readonly slice = new TimeSlice();
-  private timer: NodeJS.Timeout | undefined;
-  private turnTimer: NodeJS.Immediate | undefined;
+  private isHeld = false;
+  /** Stopped because another process has the stream; the next connection begins anew. */
+  private isSuperseded = false;
+  /** Draining: the transaction in hand is done, or given up. */
+  private isClosed = false;
+  /** What waits for the lanes to come to rest. */
+  private barrier: Work | null = null;
+  private draining: Promise<void> | undefined;
   private drained: (() => void) | undefined;
-  private epoch = 0;
-  private abortController = new AbortController();
-  private fulfilled: () => void = () => undefined;
-  private rejected: (error: unknown) => void = () => undefined;
+  /** Counts connections: one that is given up must not open the next one. */
+  private connection = 0;
 
   constructor(private readonly options: DispatcherOptions) {
-    this.queue = new WorkQueue(options.limits);
-    this.collector = new TransactionCollector(options.limits);
+    const { app, limits, registry, streams, parked, logger, onExhausted } = options;
+    this.queue = new WorkQueue(limits);
+    this.handing = new HandOver({ registry, limits, streams });
+    this.redrives = new Redrives(app, registry.runners);
+    this.parking = new Parking(parked, registry.runners, logger, (error) => {
+      this.supersede();
+      options.onSuperseded?.(error);
+    });
+    this.desk = new HandlerDesk(app, this.parking, logger, { onFault: (error) => this.fault(error), onExhausted });
+    this.calls = new SerialCalls(this.desk, {
+      payloadOf: (work, runner) => this.handing.payload(work, runner),
+      faultOf: (work) => this.handing.faultOf(work),
+      done: () => this.finishedLater(),
+      givenUp: () => this.closeTransaction(),
+    });
+    this.lanes = new LaneSet(registry.runners, this.desk, {
+      taken: (work) => {
+        work.pending++;
+        return this.holds.add(work.change.commitLsn);
+      },
+      settled: ({ work, hold }) => {
+        this.holds.done(hold);
+        this.release(work);
+        this.noteHolds();
+      },
+      rested: () => this.rested(),
+      givenUp: () => this.closeTransaction(),
+    });
   }
 
+  get handedOver(): WalPosition | null {
+    return this.handing.handedOver;
+  }
   get isFull(): boolean {
     return this.queue.isFull;
   }
-
   get watchesTransactions(): boolean {
-    return this.options.registry.transactionRunners.length > 0 || this.options.streams.watchesTransactions;
+    return this.handing.isCollecting || this.options.streams.watchesTransactions;
   }
 
-  route(schema: string, table: string): Route {
-    return this.options.registry.route(schema, table);
+  route(table: RoutedTable): Route {
+    return this.options.registry.route(table);
   }
 
   wantsMessage(prefix: string): boolean {
     return this.options.registry.runnersOfMessage(prefix).length > 0;
   }
 
+  holdsTransaction(commitLsn: bigint): boolean {
+    return this.holds.has(commitLsn);
+  }
+
   /** Takes work from here on; what an earlier run left unfinished comes again. */
   begin(): void {
     if (this.state !== 'stopped') return;
-    const epoch = ++this.epoch;
-    // A promise of an earlier run may settle at any time; it must not be taken for one of this run.
-    this.fulfilled = () => epoch === this.epoch && this.succeeded();
-    this.rejected = (error) => epoch === this.epoch && this.failed(error);
-    this.abortController = new AbortController();
-    this.shownBefore = laterOf(this.shownBefore, this.handedOver);
-    this.handedOver = this.finishedUpTo;
-    this.handedCommit = this.handedMessage = 0n;
+    this.desk.run = new RunSignals();
+    this.handing.begin();
+    this.lanes.renew();
+    this.isClosed = this.isHeld = this.isSuperseded = false;
     this.state = 'running';
   }
 
-  change(change: RowChange, route: Route, bytes: number): void {
-    this.accept({ kind: 'change', change, route, bytes });
+  hold(): void {
+    if (this.isSuperseded) this.begin();
+    this.connection++;
+    this.isHeld = true;
+  }
+
+  async open(): Promise<void> {
+    const { connection } = this;
+    if (this.options.loadsParked) await this.parking.load();
+    if (connection !== this.connection) return;
+    this.isHeld = false;
+    this.pump();
+  }
+
+  confirmedUpTo(lsn: bigint): void {
+    this.holds.confirmedUpTo(lsn);
+    this.noteHolds();
+  }
+
+  change(change: RowChange, route: Route, bytes: number, capture: CaptureImage | null): void {
+    if (this.state === 'stopped' || this.isClosed) return;
+    const work = new ChangeWork(change, route, bytes, capture);
+    this.queue.received(bytes);
+    this.accept(work);
+    work.leaveBuffer();
+    // Nothing more may come before something is finished: arrays are as full as they can get.
+    if (!this.lanes.isEmpty && this.queue.isFull) this.lanes.flush();
   }
 
   message(message: LogicalMessageEvent, bytes: number, unit: DeliveryUnit | null): void {
+    if (this.state === 'stopped' || this.isClosed) return;
+    this.queue.received(bytes);
     this.accept({ kind: 'message', message, bytes, unit });
   }
 
   commit(transaction: CommittedTransaction, unit: DeliveryUnit): void {
-    this.accept({ kind: 'commit', transaction, unit });
+    if (this.state !== 'stopped' && !this.isClosed) this.accept({ kind: 'commit', transaction, unit });
+  }
+
+  /** One more try of a parked change, in turn with what else its handler gets. @returns why it failed; undefined: handled */
+  redrive(parked: ParkedWork): Promise<Error | undefined> {
+    const outcome = this.redrives.add(parked);
+    if (this.state !== 'running') this.redrives.close();
+    this.pump();
+    return outcome;
   }
 
   turn(): void {
@@ -117,213 +174,185 @@ export class EventsDispatcher implements TransactionSink {
   abort(): void {
     this.queue.clear();
     // Its rest comes again, or goes to another process: nothing may wait for it.
-    this.openTransaction = null;
-    if (this.state === 'draining' && this.work === null) this.abandon();
+    this.handing.openTransaction = null;
+    this.dropBarrier();
+    this.connection++;
+    this.isHeld = false;
+    this.endDrainAtRest();
+  }
+
+  standBy(): void {
+    if (this.state !== 'running') return;
+    const { calls, lanes } = this;
+    const isCalling = (calls.work !== null && !calls.isWaiting) || !lanes.isResting;
+    if (!isCalling && (calls.isWaiting || !lanes.isIdle)) this.supersede();
   }
 
   forget(): void {
-    this.handedOver = this.finishedUpTo = this.shownBefore = null;
-    this.handedCommit = this.handedMessage = 0n;
-    this.openTransaction = null;
-    this.foreign = this.work;
-    this.collector.clear();
+    this.handing.forget(this.calls.work);
+    this.holds.clear();
+    this.noteHolds();
   }
 
   /** Finishes the transaction in hand and takes nothing after it. Resolves when nothing runs; see `abandon`. */
   drain(): Promise<void> {
-    if (this.state === 'running') this.state = 'draining';
-    const waitsForRetry = this.timer !== undefined;
-    const isIdle = this.work === null && this.openTransaction === null;
-    if (this.state === 'stopped' || waitsForRetry || isIdle) {
-      this.abandon();
-      return Promise.resolve();
+    if (this.state === 'stopped') return Promise.resolve();
+    this.state = 'draining';
+    this.desk.run.drain();
+    this.redrives.close();
+    this.draining ??= new Promise((resolve) => (this.drained = resolve));
+    const { draining } = this;
+    if (this.calls.isWaiting) {
+      this.calls.giveUp();
+      this.handing.openTransaction = null;
     }
-    return new Promise((resolve) => (this.drained = resolve));
+    if (this.calls.work === null && this.handing.openTransaction === null) this.close();
+    this.lanes.drain();
+    this.endDrainAtRest();
+    return draining;
   }
 
   /** Gives up what runs: its handler's signal is aborted, its change stays unsettled and comes again. */
   abandon(): void {
-    this.epoch++;
     this.state = 'stopped';
-    this.abortController.abort();
-    clearTimeout(this.timer);
-    clearImmediate(this.turnTimer);
-    this.timer = this.turnTimer = undefined;
-    this.queue.clear();
-    if (this.work !== null && this.work.kind !== 'commit') this.queue.finished(this.work.bytes);
-    this.work = null;
-    this.isBusy = false;
-    this.blocked = null;
-    this.openTransaction = null;
+    this.desk.run.giveUp();
+    this.slice.stopWaiting();
+    // What is kept of the transaction is more than what is finished of it.
+    if (!this.lanes.isIdle && this.handing.isCollecting) this.handing.loseTransaction();
+    this.queue.reset();
+    this.calls.giveUp();
+    this.lanes.abandon();
+    this.holds.clear();
+    this.redrives.abandon();
+    this.barrier = this.handing.openTransaction = null;
     this.drained?.();
-    this.drained = undefined;
+    this.draining = this.drained = undefined;
+  }
+
+  private get isBusy(): boolean {
+    return this.calls.work !== null || this.barrier !== null || this.slice.isWaiting || this.isHeld;
+  }
+
+  /** Gives up what is in hand, for another process has it; the next stream begins anew. */
+  private supersede(): void {
+    this.abandon();
+    this.isSuperseded = true;
+  }
+
+  private fault(error: Error): void {
+    this.abandon();
+    this.options.onFault(error);
   }
 
   private accept(work: Work): void {
-    if (this.state === 'stopped') return;
-    if (work.kind !== 'commit') this.queue.received(work.bytes);
     if (this.isBusy || !this.queue.isEmpty) this.queue.add(work);
     else this.handle(work);
   }
 
-  /** Begins one piece of work; it is finished on return, or `isBusy` is set. */
+  /** Begins one piece of work; it is finished on return, or we are busy. */
   private handle(work: Work): void {
-    this.work = work;
-    this.next = 0;
-    this.attempt = 1;
-    this.runners = this.handOver(work);
-    this.advance();
-  }
-
-  /** Marks it as handed over, shows it to observers. @returns the handlers that are to see it */
-  private handOver(work: Work): readonly HandlerRunner[] {
-    const { registry, streams } = this.options;
-    if (work.kind === 'change') {
-      const { change, route } = work;
-      this.handedOver = change;
-      this.openTransaction = change.transaction;
-      if (this.shownBefore !== null && isBeyond(change, this.shownBefore)) this.shownBefore = null;
-      if (route.watches.length > 0 && this.shownBefore === null) streams.emit(change, route.watches);
-      return route.runners[change.operation];
-    }
-    if (work.kind === 'message') {
-      const { message, unit } = work;
-      if (unit === null) {
-        this.handedOver = message;
-        this.openTransaction = message.transaction;
-      } else {
-        // It may come again on a new connection while its handler still runs.
-        if (message.commitLsn === this.handedMessage) return [];
-        this.handedMessage = message.commitLsn;
-      }
-      return registry.runnersOfMessage(message.prefix);
-    }
-    const { transaction } = work;
-    if (transaction.info.commitLsn === this.handedCommit) return [];
-    this.handedCommit = transaction.info.commitLsn;
-    streams.emitTransaction(transaction);
-    return registry.transactionRunners;
-  }
-
-  /** Calls the handlers that are left, until one must be awaited; then finishes the work. */
-  private advance(): void {
-    const { runners } = this;
-    const work = this.work!;
-    while (this.next < runners.length) {
-      const runner = runners[this.next]!;
-      let pending: PromiseLike<unknown> | undefined;
-      try {
-        pending = runner.run(this.payload(work), transactionOf(work), this.attempt, this.abortController.signal);
-      } catch (error) {
-        this.isBusy = true;
-        return this.failed(error);
-      }
-      if (pending !== undefined) {
-        this.isBusy = true;
-        pending.then(this.fulfilled, this.rejected);
+    if (!this.lanes.isEmpty && !this.lanes.isIdle && this.lanes.isBarrier(work, this.handing)) {
+      this.lanes.flush();
+      if (this.state === 'stopped') return;
+      if (!this.lanes.isIdle) {
+        this.barrier = work;
         return;
       }
-      this.passed();
     }
-    this.finish(work);
+    const runners = this.handing.runnersOf(work);
+    if (this.calls.start(work, runners)) this.finish(work);
   }
 
-  private payload(work: Work): unknown {
-    if (work.kind === 'change') return work.change;
-    if (work.kind === 'message') return work.message;
-    return work.transaction.withChanges(this.collector.changesOf(work.transaction.info.commitLsn));
-  }
-
-  private succeeded(): void {
-    this.isBusy = false;
-    this.passed();
-    this.advance();
-    this.pump();
-  }
-
-  /** The handler in turn is done with the work. */
-  private passed(): void {
-    this.attempt = 1;
-    this.blocked = null;
-    this.next++;
-  }
-
-  private failed(error: unknown): void {
-    // While the application closes, the user's own resources may be closed already: no attempt, no verdict.
-    if (this.state === 'draining') return this.abandon();
-    const runner = this.runners[this.next]!;
-    this.failures++;
-    const decision = decideFailure(this.attempt, runner.retry, runner.onExhausted);
-    if (decision.isExhausted && this.options.onExhausted?.(error)) return;
-    const reason = asError(error);
-    // The stack is the same each time; once says where, and once more when it gets serious.
-    const isTold = this.attempt > 1 && this.attempt !== runner.retry.attempts;
-    const text = failureText(runner.id, describeWork(this.work!), this.attempt, decision, reason);
-    this.options.logger.error(text, isTold ? undefined : reason.stack);
-    if (decision.isExhausted) this.blocked = runner.id;
-    this.attempt++;
-    this.timer = setTimeout(() => this.retry(), decision.delayMs);
-  }
-
-  private retry(): void {
-    this.timer = undefined;
-    this.isBusy = false;
-    this.advance();
+  private finishedLater(): void {
+    this.finish(this.calls.work!);
     this.pump();
   }
 
   private finish(work: Work): void {
-    this.work = null;
-    const hasRoom = work.kind === 'commit' ? this.queue.hasRoomAgain() : this.queue.finished(work.bytes);
-    if (hasRoom) this.onRoom();
-    if (work.kind === 'commit') {
-      this.openTransaction = null;
-      this.collector.clear();
-      work.unit.settle();
-    } else {
-      if (work.kind === 'change') this.changesHandled++;
-      if (work.kind === 'message' && work.unit !== null) work.unit.settle();
-      else if (work !== this.foreign) this.remember(work);
+    this.calls.work = null;
+    if (work.kind === 'change' || work.kind === 'message') this.release(work);
+    try {
+      this.handing.finished(work, this.lanes.isIdle);
+    } catch (error) {
+      return this.fault(asError(error));
     }
-    this.foreign = null;
-    if (this.state === 'draining' && this.openTransaction === null) return this.abandon();
-    if (this.slice.isOverAfterCall()) this.giveTurn();
+    this.settle(work);
+    if (this.state === 'draining' && this.handing.openTransaction === null) this.close();
+    this.endDrainAtRest();
+    if (this.state !== 'stopped' && this.slice.isOverAfterCall()) this.slice.nextTurn(() => this.pump());
   }
 
-  /** What is finished of the open transaction. */
-  private remember(work: Exclude<Work, { kind: 'commit' }>): void {
-    if (work.kind === 'message') {
-      this.finishedUpTo = work.message;
-    } else {
-      this.finishedUpTo = work.change;
-      this.collect(work.change, work.bytes);
+  private settle(work: Work): void {
+    if (work.kind === 'redrive') return work.done();
+    if (work.kind === 'message') return work.unit?.settle();
+    if (work.kind === 'change') return;
+    this.holds.commit(work.transaction.info.commitLsn, work.unit);
+    this.noteHolds();
+  }
+
+  /** One who had it is done with it; the last one makes room. */
+  private release(work: ChangeWork | MessageWork): void {
+    if (work.kind === 'change') {
+      if (--work.pending > 0) return;
+      this.changesHandled++;
     }
+    if (this.state !== 'stopped' && this.queue.finished(work.bytes)) this.onRoom();
+  }
+
+  private noteHolds(): void {
+    this.queue.hold(this.holds.size);
+    if (this.queue.hasRoomAgain()) this.onRoom();
+  }
+
+  /** Some call in a lane has ended. */
+  private rested(): void {
+    if (this.state === 'stopped') return;
+    if (this.lanes.isIdle) {
+      this.handing.rested();
+      const work = this.barrier;
+      if (work !== null) {
+        this.barrier = null;
+        this.handle(work);
+        this.pump();
+      }
+    }
+    this.endDrainAtRest();
+  }
+
+  /** A change failed while draining: the transaction in hand is its own or one behind it, and comes again. */
+  private closeTransaction(): void {
+    this.handing.openTransaction = null;
+    this.close();
+    this.endDrainAtRest();
+  }
+
+  /** Draining: nothing more is begun. */
+  private close(): void {
+    this.isClosed = true;
+    this.dropBarrier();
+    this.queue.clear();
+  }
+
+  /** It has not been begun, and comes again; a parked change does not. */
+  private dropBarrier(): void {
+    if (this.barrier === null || this.barrier.kind === 'redrive') return;
+    this.queue.drop(this.barrier);
+    this.barrier = null;
+  }
+
+  private endDrainAtRest(): void {
+    if (this.state !== 'draining' || this.calls.work !== null || !this.lanes.isResting) return;
+    // At rest, but not idle: something was given up, and what waits for it cannot be begun.
+    if (this.barrier !== null && this.lanes.isIdle) return;
+    if (this.barrier !== null || this.isClosed || this.handing.openTransaction === null) this.abandon();
   }
 
   /** Goes on with what was queued meanwhile. */
   private pump(): void {
-    while (!this.isBusy && this.state !== 'stopped' && !this.queue.isEmpty) this.handle(this.queue.take());
-  }
-
-  /** Handlers that are quick each can be long together: timers keep the connection alive and must run. */
-  private giveTurn(): void {
-    this.isBusy = true;
-    this.turnTimer = setImmediate(() => {
-      this.turnTimer = undefined;
-      this.isBusy = false;
-      this.slice.renew();
-      this.pump();
-    });
-  }
-
-  /** Keeps the change for the handlers of whole transactions. */
-  private collect(change: RowChange, bytes: number): void {
-    const { registry, limits, app } = this.options;
-    if (registry.transactionRunners.length === 0 || this.collector.add(change, bytes)) return;
-    const limit = `the limits (${limits.changes} changes, ${limits.bytes} bytes)`;
-    this.finishedUpTo = null;
-    this.collector.clear();
-    this.abandon();
-    this.options.onFault(new TransactionTooLargeError(app, change.lsn, limit));
+    while (!this.isBusy && this.state !== 'stopped') {
+      const work = this.redrives.take() ?? (this.isClosed || this.queue.isEmpty ? undefined : this.queue.take());
+      if (work === undefined) return;
+      this.handle(work);
+    }
   }
 }

@@ -1,4 +1,7 @@
+import type { RetryChange } from '../errors/verdict.error.js';
 import type { OnExhausted } from '../interfaces/pg-listener-options.interface.js';
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Retry options with every default filled in. */
 export interface RetryPolicy {
@@ -11,28 +14,64 @@ export interface RetryPolicy {
 
 /** What to do about a call that failed. */
 export type FailureDecision =
-  | { readonly action: 'retry'; readonly delayMs: number; readonly isExhausted: false }
-  /** 'block': tried on, the delays growing to the longest, loudly, holding the position. */
-  | { readonly action: 'retry'; readonly delayMs: number; readonly isExhausted: true };
+  | {
+      readonly action: 'retry';
+      readonly delayMs: number;
+      /** 'block': tried on, the delays growing to the longest, loudly, holding the position. */
+      readonly isExhausted: boolean;
+      /** False: the handler asked for another try, and it is none of its attempts. */
+      readonly isAttempt: boolean;
+    }
+  | {
+      readonly action: 'park' | 'skip' | 'halt';
+      /** The handler itself says so; else it has used up its attempts. */
+      readonly isVerdict: boolean;
+    };
 
 /**
- * Decides about a failed attempt; pure. This is the one place for policies: further members of `OnExhausted` become
- * further actions here and are carried out by the dispatcher.
+ * Decides about a failed attempt; pure. What the handler threw may decide itself (`RetryChange`, `ParkChange`,
+ * `SkipChange`, `HaltApp`); else its attempts are counted, and then its policy decides.
  *
  * @param attempt the one that failed, from 1
  */
 export function decideFailure(
+  error: unknown,
   attempt: number,
   retry: RetryPolicy,
   onExhausted: OnExhausted,
   random: () => number = Math.random,
 ): FailureDecision {
   const delayMs = jittered(grownDelay(attempt, retry), retry.jitter, random);
-  if (attempt < retry.attempts) return { action: 'retry', delayMs, isExhausted: false };
-  switch (onExhausted) {
-    case 'block':
-      return { action: 'retry', delayMs, isExhausted: true };
+  switch (verdictOf(error)) {
+    case 'PG_LISTENER_RETRY_CHANGE': {
+      const asked: unknown = (error as RetryChange).delayMs;
+      return { action: 'retry', delayMs: timerDelay(asked) ?? delayMs, isExhausted: false, isAttempt: false };
+    }
+    case 'PG_LISTENER_PARK_CHANGE':
+      return { action: 'park', isVerdict: true };
+    case 'PG_LISTENER_SKIP_CHANGE':
+      return { action: 'skip', isVerdict: true };
+    case 'PG_LISTENER_HALT_APP':
+      return { action: 'halt', isVerdict: true };
   }
+  if (attempt < retry.attempts) return { action: 'retry', delayMs, isExhausted: false, isAttempt: true };
+  if (onExhausted === 'block') return { action: 'retry', delayMs, isExhausted: true, isAttempt: true };
+  return { action: onExhausted, isVerdict: false };
+}
+
+/** By its code: there may be two copies of the package in one application. */
+function verdictOf(error: unknown): string | undefined {
+  return (error as { code?: string } | null | undefined)?.code;
+}
+
+/** Null: none that a timer could wait for. One that is too long for it would fire at once, again and again. */
+function timerDelay(asked: unknown): number | null {
+  return typeof asked === 'number' && asked >= 0 ? Math.min(asked, LONGEST_TIMER_MS) : null;
+}
+
+/** Whether the handler asks for parking. */
+export function isParkChange(error: unknown): boolean {
+  return verdictOf(error) === 'PG_LISTENER_PARK_CHANGE';
 }
 
 /** What the log says of a failed attempt. */
@@ -40,11 +79,22 @@ export function failureText(
   handler: string,
   work: string,
   attempt: number,
-  { delayMs, isExhausted }: FailureDecision,
+  decision: FailureDecision,
   reason: Error,
 ): string {
-  const hold = isExhausted ? '; the position holds until it succeeds' : '';
-  return `Handler ${handler} failed on ${work} (attempt ${attempt}): ${reason.message}; next try in ${delayMs} ms${hold}`;
+  const failed = `Handler ${handler} failed on ${work} (attempt ${attempt}): ${reason.message}`;
+  switch (decision.action) {
+    case 'retry': {
+      const hold = decision.isExhausted ? '; the position holds until it succeeds' : '';
+      return `${failed}; next try in ${decision.delayMs} ms${hold}`;
+    }
+    case 'park':
+      return `${failed}; it is parked, and what follows for the same key waits behind it`;
+    case 'skip':
+      return `${failed}; it is skipped`;
+    case 'halt':
+      return `${failed}; the app halts`;
+  }
 }
 
 function grownDelay(attempt: number, { minDelayMs, maxDelayMs, factor }: RetryPolicy): number {

@@ -1,6 +1,7 @@
 import { OperationBit, type RowOperation } from '../changes/change.js';
+import { tableKey } from '../changes/transaction.js';
 import { TablePattern } from '../changes/table-pattern.js';
-import type { TableRoute } from '../interfaces/transaction-sink.interface.js';
+import type { RoutedTable, TableRoute } from '../interfaces/transaction-sink.interface.js';
 import { ALL_OPERATIONS, operationMask, type ChangeStreams, type ChangeWatch } from './change-streams.js';
 import type { HandlerRunner } from './handler-runner.js';
 
@@ -16,14 +17,17 @@ interface TableHandler {
 export class Route implements TableRoute {
   mask = 0;
   watches: readonly ChangeWatch[] = [];
+  /** Its table's name, as maps have it. */
+  readonly key: string;
 
   constructor(
-    readonly schema: string,
-    readonly table: string,
+    readonly table: RoutedTable,
     /** By operation, in discovery order. */
     readonly runners: Readonly<Record<RowOperation, readonly HandlerRunner[]>>,
     readonly handledMask: number,
-  ) {}
+  ) {
+    this.key = tableKey(table);
+  }
 }
 
 /** (table, operation) to handlers; prefix to handlers; the handlers of whole transactions. */
@@ -34,7 +38,7 @@ export class HandlerRegistry {
   private readonly routes = new Map<string, Route>();
 
   constructor(
-    runners: readonly HandlerRunner[],
+    readonly runners: readonly HandlerRunner[],
     private readonly streams: ChangeStreams,
   ) {
     this.transactionRunners = runners.filter(({ definition }) => definition.kind === 'transaction');
@@ -49,10 +53,12 @@ export class HandlerRegistry {
     streams.onInterest = () => this.routes.forEach((route) => this.refresh(route));
   }
 
-  route(schema: string, table: string): Route {
-    const key = `${schema}\0${table}`;
+  /** One object for a table, until it is described differently. */
+  route(described: RoutedTable): Route {
+    const { schema, table, signature } = described;
+    const key = tableKey(described);
     let route = this.routes.get(key);
-    if (route === undefined) {
+    if (route === undefined || route.table.signature !== signature) {
       const mine = this.tableHandlers.filter(({ pattern }) => pattern.matches(schema, table));
       const runners = Object.fromEntries(
         OPERATIONS.map((operation) => [
@@ -62,7 +68,7 @@ export class HandlerRegistry {
       ) as Record<RowOperation, HandlerRunner[]>;
       const handled = mine.reduce((mask, each) => mask | each.mask, 0);
       // A handler of whole transactions gets every change of every table that the app hears.
-      route = new Route(schema, table, runners, this.transactionRunners.length > 0 ? ALL_OPERATIONS : handled);
+      route = new Route(described, runners, this.transactionRunners.length > 0 ? ALL_OPERATIONS : handled);
       this.routes.set(key, route);
       this.refresh(route);
     }
@@ -74,7 +80,7 @@ export class HandlerRegistry {
   }
 
   private refresh(route: Route): void {
-    route.watches = this.streams.watchesOf(route.schema, route.table);
+    route.watches = this.streams.watchesOf(route.table.schema, route.table.table);
     route.mask = route.watches.reduce((mask, watch) => mask | watch.mask, route.handledMask);
   }
 }

@@ -1,9 +1,15 @@
 import { isObservable, lastValueFrom } from 'rxjs';
+import type { RowChange } from '../changes/change.js';
+import type { RoutedTable } from '../interfaces/transaction-sink.interface.js';
 import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
 import type { PgListenerContext } from '../interfaces/handler.interface.js';
 import type { OnExhausted } from '../interfaces/pg-listener-options.interface.js';
 import type { TransactionContext } from '../interfaces/transaction.interface.js';
+import { failedItems } from './lanes/batch-results.js';
 import type { RetryPolicy } from './failure-policy.js';
+import type { ParkedIndex } from './parked/parked-index.js';
+
+const ONE_ITEM = [0] as const;
 
 /** What all handlers of an app share. */
 export interface AppHandling {
@@ -12,11 +18,27 @@ export interface AppHandling {
   readonly onExhausted: OnExhausted;
 }
 
+/** A change, its table as it is described, and whose row it is of. */
+export interface KeyedChange {
+  readonly change: RowChange;
+  readonly route: { readonly table: RoutedTable };
+  readonly keys: readonly string[];
+}
+
+/** Takes the changes of a handler that gave up the order of calls, or wants them by the array. */
+export interface ChangeLanes {
+  submit(work: KeyedChange): void;
+}
+
 /** Calls one handler; the only place that touches a user's method. */
 export class HandlerRunner {
   readonly id: string;
   readonly retry: RetryPolicy;
   readonly onExhausted: OnExhausted;
+  /** Null: it is called in turn with the others. */
+  lanes: ChangeLanes | null = null;
+  /** Null: nothing is parked for it. */
+  parked: ParkedIndex | null = null;
   private lastTransaction: TransactionContext | undefined;
   private lastContext!: PgListenerContext;
 
@@ -29,7 +51,14 @@ export class HandlerRunner {
     this.onExhausted = definition.onExhausted ?? handling.onExhausted;
   }
 
+  /** Whether the change has to wait behind one that is parked. */
+  mustWait(work: KeyedChange): boolean {
+    return this.parked !== null && this.parked.holds(work.route.table, work.keys);
+  }
+
   /**
+   * One call for one thing; where the handler takes arrays, for an array of one.
+   *
    * @returns undefined where the handler is done, else a promise of that: a synchronous handler costs none
    * @throws what a synchronous handler throws
    */
@@ -39,14 +68,21 @@ export class HandlerRunner {
     attempt: number,
     signal: AbortSignal,
   ): PromiseLike<unknown> | undefined {
+    const result = this.call(payload, transaction, attempt, signal);
+    if (this.definition.batch === undefined) return isPromise(result) ? result : undefined;
+    return isPromise(result) ? result.then(refuseFailed) : refuseFailed(result);
+  }
+
+  /** The same, where what the handler returns says something. @returns it, or a promise of it */
+  call(payload: unknown, transaction: TransactionContext, attempt: number, signal: AbortSignal): unknown {
     const { callback, instance } = this.definition;
     const result = callback.call(instance, payload, this.context(transaction, attempt, signal));
-    if (result === undefined || result === null || typeof result !== 'object') return undefined;
-    if (Object.getPrototypeOf(result) === Promise.prototype) return result as Promise<unknown>;
+    if (result === undefined || result === null || typeof result !== 'object') return result;
+    if (Object.getPrototypeOf(result) === Promise.prototype) return result;
     // Other thenables, such as query builders and promises of a class of their own, may settle twice or at once; a promise of them does not.
     if (typeof (result as PromiseLike<unknown>).then === 'function') return new Promise((settle) => settle(result));
     if (isObservable(result)) return lastValueFrom(result, { defaultValue: undefined });
-    return undefined;
+    return result;
   }
 
   /** One object serves all first attempts in a transaction. */
@@ -58,4 +94,14 @@ export class HandlerRunner {
     }
     return this.lastContext;
   }
+}
+
+/** What a handler of arrays returns may say that the only item has failed. */
+function refuseFailed(result: unknown): undefined {
+  const failures = failedItems(result, ONE_ITEM);
+  if (failures !== null) throw failures.get(ONE_ITEM[0]);
+}
+
+export function isPromise(result: unknown): result is Promise<unknown> {
+  return typeof result === 'object' && result !== null && Object.getPrototypeOf(result) === Promise.prototype;
 }

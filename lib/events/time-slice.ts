@@ -1,3 +1,6 @@
+// Not the global ones: a user's test that has put fake timers in must not stop the stream.
+import { clearImmediate, setImmediate } from 'node:timers';
+
 /** How long handlers may keep the event loop before timers and sockets get a turn. */
 const SLICE_MS = 20;
 const MOST_CALLS_UNCHECKED = 64;
@@ -12,6 +15,12 @@ export class TimeSlice {
   private checkedAt = 0;
   private checkedCalls = 0;
   private start = 0;
+  private turn: NodeJS.Immediate | undefined;
+
+  /** The event loop is having its turn; what `nextTurn` was given comes then. */
+  get isWaiting(): boolean {
+    return this.turn !== undefined;
+  }
 
   /** The event loop has had its turn. */
   renew(): void {
@@ -21,6 +30,20 @@ export class TimeSlice {
   /** One more call is done. @returns whether the slice is used up */
   isOverAfterCall(): boolean {
     return ++this.calls >= this.checkAt && this.isOver();
+  }
+
+  /** Gives the event loop a turn: timers keep the connection alive and must run. */
+  nextTurn(then: () => void): void {
+    this.turn = setImmediate(() => {
+      this.turn = undefined;
+      this.renew();
+      then();
+    });
+  }
+
+  stopWaiting(): void {
+    clearImmediate(this.turn);
+    this.turn = undefined;
   }
 
   private isOver(): boolean {
@@ -34,5 +57,31 @@ export class TimeSlice {
     this.checkedCalls = this.calls;
     if (this.start === 0) this.start = now;
     return now - this.start >= SLICE_MS;
+  }
+}
+
+/** A slice for whoever is called by timers and promises: it ends with the event loop's next turn, and a new one begins. */
+export class LoopTurns {
+  /** Used up: nothing more is to be called before `goOn`. */
+  isOver = false;
+  private readonly slice = new TimeSlice();
+
+  /** @param goOn called in the next slice, where one was used up */
+  constructor(private readonly goOn: () => void) {}
+
+  /** One more call has returned. */
+  called(): void {
+    if (this.slice.isOverAfterCall()) this.isOver = true;
+    if (!this.slice.isWaiting) this.slice.nextTurn(() => this.next());
+  }
+
+  close(): void {
+    this.slice.stopWaiting();
+  }
+
+  private next(): void {
+    if (!this.isOver) return;
+    this.isOver = false;
+    this.goOn();
   }
 }

@@ -1,24 +1,11 @@
-import type { RowChange } from '../changes/change.js';
-import type { LogicalMessageEvent } from '../changes/logical-message.js';
-import type { CommittedTransaction, TransactionInfo } from '../changes/transaction.js';
-import type { DeliveryUnit } from '../interfaces/transaction-sink.interface.js';
-import type { Route } from './handler-registry.js';
-
-/** One thing that handlers have to see, in the order of the stream. */
-export type Work =
-  | { readonly kind: 'change'; readonly change: RowChange; readonly route: Route; readonly bytes: number }
-  | {
-      readonly kind: 'message';
-      readonly message: LogicalMessageEvent;
-      readonly bytes: number;
-      readonly unit: DeliveryUnit | null;
-    }
-  | { readonly kind: 'commit'; readonly transaction: CommittedTransaction; readonly unit: DeliveryUnit };
+import type { Work } from './work.js';
 
 /** What was received and is not finished: first in, first out, counted in changes and bytes against the limits. */
 export class WorkQueue {
   pendingChanges = 0;
   pendingBytes = 0;
+  /** Transactions that are done, or waited for, behind one that is not: each has to be remembered. */
+  heldTransactions = 0;
   /** Commits weigh nothing, but behind a handler that blocks any number of them may come. */
   private queuedCommits = 0;
   private items: (Work | undefined)[] = [];
@@ -33,7 +20,18 @@ export class WorkQueue {
 
   get isFull(): boolean {
     const { changes, bytes } = this.limits;
-    return this.pendingChanges >= changes || this.pendingBytes >= bytes || this.queuedCommits >= changes;
+    return (
+      this.pendingChanges >= changes ||
+      this.pendingBytes >= bytes ||
+      this.queuedCommits >= changes ||
+      this.heldTransactions >= changes
+    );
+  }
+
+  /** One more transaction, or fewer, is remembered. */
+  hold(transactions: number): void {
+    this.heldTransactions = transactions;
+    if (this.isFull) this.wasFull = true;
   }
 
   add(work: Work): void {
@@ -75,40 +73,34 @@ export class WorkQueue {
   hasRoomAgain(): boolean {
     if (!this.wasFull) return false;
     const { changes, bytes } = this.limits;
-    const most = Math.max(this.pendingChanges, this.queuedCommits);
+    const most = Math.max(this.pendingChanges, this.queuedCommits, this.heldTransactions);
     if (most * 2 > changes || this.pendingBytes * 2 > bytes) return false;
     this.wasFull = false;
     return true;
   }
 
+  /** It will not be handled: it comes again. */
+  drop(work: Work): void {
+    if (work.kind === 'commit' || work.kind === 'redrive') return;
+    this.pendingChanges--;
+    this.pendingBytes -= work.bytes;
+  }
+
+  /** Forgets everything, also what is in hand: nobody will come back with it. */
+  reset(): void {
+    this.items = [];
+    this.head = this.pendingChanges = this.pendingBytes = this.queuedCommits = this.heldTransactions = 0;
+    this.wasFull = false;
+  }
+
   /** Forgets what waits; what is in hand goes on counting. */
   clear(): void {
     for (let index = this.head; index < this.items.length; index++) {
-      const work = this.items[index]!;
-      if (work.kind === 'commit') continue;
-      this.pendingChanges--;
-      this.pendingBytes -= work.bytes;
+      this.drop(this.items[index]!);
     }
     this.items.length = 0;
     this.head = 0;
     this.queuedCommits = 0;
     this.wasFull = this.isFull;
   }
-}
-
-/** For logs and errors: what it is and where, without a value. */
-export function describeWork(work: Work): string {
-  if (work.kind === 'change') {
-    const { change } = work;
-    return `${change.operation} of ${change.schema}.${change.table} (${change.id})`;
-  }
-  if (work.kind === 'message') return `the message with prefix "${work.message.prefix}" (${work.message.lsn})`;
-  return `the transaction committed at ${work.transaction.lsn}`;
-}
-
-/** The transaction that it belongs to. */
-export function transactionOf(work: Work): TransactionInfo {
-  if (work.kind === 'change') return work.change.transaction;
-  if (work.kind === 'message') return work.message.transaction;
-  return work.transaction.info;
 }

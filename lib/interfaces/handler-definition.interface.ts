@@ -1,4 +1,5 @@
 import type { Operation } from './change.interface.js';
+import type { BatchOptions } from './handler.interface.js';
 import type { OnExhausted, RetryOptions } from './pg-listener-options.interface.js';
 
 /** What a decorator stores on the method, one entry for each decorator. */
@@ -21,7 +22,7 @@ export interface StoredHandlerOptions {
   readonly enabled?: boolean;
   readonly whenChanged?: readonly string[];
   readonly concurrency?: number;
-  readonly batch?: unknown;
+  readonly batch?: BatchOptions;
   readonly transactional?: boolean;
 }
 
@@ -35,6 +36,10 @@ export interface HandlerDefinition {
   readonly operations: readonly Operation[];
   /** Prefix, of a handler of messages; null: all. */
   readonly prefix: string | null;
+  /** Calls in flight at most; undefined: called in turn with the others. */
+  readonly concurrency: number | undefined;
+  /** The handler takes arrays. */
+  readonly batch: BatchOptions | undefined;
   readonly retry: RetryOptions | undefined;
   readonly onExhausted: OnExhausted | undefined;
   readonly instance: object;

@@ -1,10 +1,24 @@
+import type { ParkedChanges } from './parked.interface.js';
+import type { GapFilter, PgListenerGap } from './gap.interface.js';
 import type { PgListenerState, PgListenerStats } from './status.interface.js';
+
+/** The gaps of an app. */
+export interface GapDesk {
+  /** Those that no stream has begun behind, as far as the process knows. */
+  readonly current: readonly PgListenerGap[];
+  list(filter: GapFilter): Promise<PgListenerGap[]>;
+  /** Lets the app go on. @returns those that were acknowledged just now */
+  acknowledge(ids: readonly string[] | undefined): Promise<PgListenerGap[]>;
+}
 
 /** What a `PgListener` drives once the application has initialised. */
 export interface ListenerRuntime {
   start(): Promise<void>;
   stop(): Promise<void>;
   stats(state: PgListenerState): PgListenerStats;
+  readonly parked: ParkedChanges;
   /** The handler that has used up its attempts and holds the position, where there is one. */
   readonly blockedHandler: string | null;
+  /** Undefined: nothing comes from a server. */
+  readonly gaps?: GapDesk;
 }

@@ -16,10 +16,19 @@ export interface RetryOptions {
 }
 
 /**
- * What happens when a handler has used up its attempts. `'block'`: it is tried on, loudly, the delays growing to
- * `maxDelayMs`; the position holds, nothing is lost and nothing passes.
+ * What happens when a handler has used up its attempts.
+ *
+ * - `'block'`: it is tried on, loudly, the delays growing to `maxDelayMs`; the position holds, nothing is lost and
+ *   nothing passes.
+ * - `'park'`: the change goes to a table in the source database; what follows for the same primary key waits behind it,
+ *   everything else flows on.
+ * - `'skip'`: the change is passed over, logged and counted.
+ * - `'halt'`: the app stops; the position holds, health is down.
  */
-export type OnExhausted = 'block';
+export type OnExhausted = 'block' | 'park' | 'skip' | 'halt';
+
+/** What happens when changes may be missing. `'continue'`: it is recorded and told, and the stream goes on. */
+export type OnGap = 'halt' | 'continue';
 
 export interface LimitsOptions {
   /** Changes received and unfinished, before reading pauses. @default 10_000 */
@@ -38,12 +47,20 @@ export interface StartupOptions {
 export interface SlotOptions {
   /** Lower-case letters, digits and underscores, at most 63. */
   readonly name: string;
+  /** PostgreSQL 17 and later: the slot is synchronised to standbys, and survives a promotion. @default false */
+  readonly failover?: boolean;
+}
+
+export interface ParkedOptions {
+  /** Milliseconds between tries of what is parked, in the background; undefined: only when somebody asks for it. */
+  readonly retryEveryMs?: number;
 }
 
 /** Values for one handler that are known only at run time; they win over the decorator's. */
 export interface HandlerOverride {
   readonly tables?: string | readonly string[];
   readonly operations?: Operation | readonly Operation[];
+  readonly concurrency?: number;
   readonly retry?: RetryOptions;
   readonly onExhausted?: OnExhausted;
   readonly enabled?: boolean;
@@ -67,6 +84,14 @@ export interface PgListenerAppOptions {
   readonly retry?: RetryOptions;
   /** @default 'block' */
   readonly onExhausted?: OnExhausted;
+  readonly parked?: ParkedOptions;
+  /** @default 'halt' */
+  readonly onGap?: OnGap;
+  /**
+   * Name of the service that owns the slot: a process of another one never takes it over. @default `name` of the nearest
+   * package.json
+   */
+  readonly service?: string;
   readonly limits?: LimitsOptions;
   /** False: `PgListener.start()` starts the stream. @default true */
   readonly autoStart?: boolean;

@@ -36,6 +36,10 @@ export interface PgListenerStats {
   readonly transactionsReceived: number;
   /** Handler calls that failed. */
   readonly failures: number;
+  /** Changes that were passed over by policy, or because the handler said so: once for each handler. */
+  readonly skipped: number;
+  /** Changes that are parked for a handler now; known to the process that streams. */
+  readonly parked: number;
   readonly reconnects: number;
   /** Changes received and unfinished. */
   readonly pendingChanges: number;

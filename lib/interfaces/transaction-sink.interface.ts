@@ -1,7 +1,18 @@
 import type { LogicalMessageEvent } from '../changes/logical-message.js';
 import type { RowChange } from '../changes/change.js';
 import type { CommittedTransaction } from '../changes/transaction.js';
+import type { CaptureImage } from '../changes/wire-image.js';
 import type { WalPosition } from './wal-position.interface.js';
+
+/** A table as the server describes it at a point of the stream. */
+export interface RoutedTable {
+  readonly schema: string;
+  readonly table: string;
+  /** Columns whose values tell the rows apart; null: they cannot be told apart by what the server sends. */
+  readonly keyColumns: readonly string[] | null;
+  /** Changes when the table is described differently. */
+  readonly signature: string;
+}
 
 /** What somebody wants of one table. The object lives on; `mask` follows handlers and subscribers. */
 export interface TableRoute {
@@ -22,16 +33,34 @@ export interface DeliveryUnit {
  */
 export interface TransactionSink {
   /** Asked at each Relation message. */
-  route(schema: string, table: string): TableRoute;
+  route(table: RoutedTable): TableRoute;
   /** True where every transaction must be told by `commit`, even one whose rows nobody wants. */
   readonly watchesTransactions: boolean;
   wantsMessage(prefix: string): boolean;
-  /** One more change of the open transaction. `bytes`: its size on the wire. */
-  change(change: RowChange, route: TableRoute, bytes: number): void;
+  /** Whether it wants `commit` for a transaction that was handed over on an earlier connection and is not settled yet. */
+  holdsTransaction(commitLsn: bigint): boolean;
+  /**
+   * One more change of the open transaction.
+   *
+   * @param bytes its size on the wire
+   * @param capture copies the change as it came; only valid during the call. Null: it came over no wire
+   */
+  change(change: RowChange, route: TableRoute, bytes: number, capture: CaptureImage | null): void;
   message(message: LogicalMessageEvent, bytes: number, unit: DeliveryUnit | null): void;
   commit(transaction: CommittedTransaction, unit: DeliveryUnit): void;
+  /** A stream is about to begin: until `open`, what comes is queued. */
+  hold(): void;
+  /** The stream runs: loads what is parked, and then begins with what has come. */
+  open(): Promise<void>;
+  /** Everything before was handled, by this process or by another one. */
+  confirmedUpTo(lsn: bigint): void;
   /** The connection is gone: forget what was not handed to handlers yet; it comes again. What runs, runs on. */
   abort(): void;
+  /**
+   * The slot is another's for now. What waits for its next try is given up: the other process has it too, and may be
+   * past it by the time of the try. It comes again where it has not been confirmed.
+   */
+  standBy(): void;
   /** Positions known so far mean nothing any more: another cluster, or a promotion. */
   forget(): void;
   /** The last thing that was handed to handlers; it must not be handed over again on the next connection. */

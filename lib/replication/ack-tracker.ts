@@ -8,6 +8,10 @@ export interface AckUnit {
   /** The unit's own end; unknown while it is open. */
   endLsn: Lsn | null;
   settled: boolean;
+  /** Somebody has handled it; else it was passed over. Known once it is settled. */
+  delivered: boolean;
+  /** Its own end where it was delivered, or that of the last delivered one folded into it; 0 where there is none. */
+  deliveredEnd: Lsn;
   /** WAL end of the latest keepalive behind this unit and before the next one. */
   keepalive: Lsn;
 }
@@ -31,6 +35,7 @@ export class AckTracker {
   private head = 0;
   private position: Lsn = INVALID_LSN;
   private settledLsn: Lsn = INVALID_LSN;
+  private deliveredLsn: Lsn = INVALID_LSN;
   private unfinished = 0;
 
   /** What may be confirmed now; 0 before anything may. */
@@ -43,13 +48,27 @@ export class AckTracker {
     return this.settledLsn;
   }
 
+  /**
+   * End of the last unit in the settled prefix that somebody has handled: what is behind it is nobody's loss if it comes
+   * again.
+   */
+  get deliveredEnd(): Lsn {
+    return this.deliveredLsn;
+  }
+
   /** Units that are open or not settled. */
   get unsettled(): number {
     return this.unfinished;
   }
 
   open(): AckUnit {
-    const unit: AckUnit = { endLsn: null, settled: false, keepalive: INVALID_LSN };
+    const unit: AckUnit = {
+      endLsn: null,
+      settled: false,
+      delivered: false,
+      deliveredEnd: INVALID_LSN,
+      keepalive: INVALID_LSN,
+    };
     this.queue.push(unit);
     this.unfinished++;
     return unit;
@@ -57,13 +76,15 @@ export class AckTracker {
 
   close(unit: AckUnit, endLsn: Lsn): void {
     unit.endLsn = endLsn;
-    if (unit.settled) this.finish();
+    if (unit.settled) this.finish(unit);
   }
 
-  settle(unit: AckUnit): void {
+  /** @param isDelivered false: nobody wanted anything of it */
+  settle(unit: AckUnit, isDelivered = true): void {
     if (unit.settled) return;
     unit.settled = true;
-    if (unit.endLsn !== null) this.finish();
+    unit.delivered = isDelivered;
+    if (unit.endLsn !== null) this.finish(unit);
   }
 
   keepalive(walEnd: Lsn): void {
@@ -72,7 +93,8 @@ export class AckTracker {
     else if (last.endLsn !== null && walEnd > last.keepalive) last.keepalive = walEnd;
   }
 
-  private finish(): void {
+  private finish(unit: AckUnit): void {
+    if (unit.delivered) unit.deliveredEnd = unit.endLsn!;
     this.unfinished--;
     this.advance();
     this.fold();
@@ -89,6 +111,7 @@ export class AckTracker {
       if (!last.settled || last.endLsn === null || !before.settled || before.endLsn === null) return;
       if (last.endLsn > before.endLsn) before.endLsn = last.endLsn;
       if (last.keepalive > before.keepalive) before.keepalive = last.keepalive;
+      if (last.deliveredEnd > before.deliveredEnd) before.deliveredEnd = last.deliveredEnd;
       this.queue.pop();
     }
   }
@@ -99,6 +122,7 @@ export class AckTracker {
       if (!unit.settled || unit.endLsn === null) break;
       this.head++;
       if (unit.endLsn > this.settledLsn) this.settledLsn = unit.endLsn;
+      if (unit.deliveredEnd > this.deliveredLsn) this.deliveredLsn = unit.deliveredEnd;
       this.moveTo(unit.endLsn);
       this.moveTo(unit.keepalive);
     }

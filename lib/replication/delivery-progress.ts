@@ -7,12 +7,18 @@ import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
 export class DeliveryProgress {
   private settledEnd: Lsn = INVALID_LSN;
   private lastMessage: Lsn = INVALID_LSN;
+  private deliveredEnd: Lsn = INVALID_LSN;
   private history = '';
   private eraNumber = 0;
 
   /** Counts the histories: what began in one era says nothing in another. */
   get era(): number {
     return this.eraNumber;
+  }
+
+  /** End of the furthest unit that handlers of this process have finished, in the history that it knows of; 0: none. */
+  get reached(): Lsn {
+    return this.deliveredEnd;
   }
 
   /**
@@ -28,6 +34,7 @@ export class DeliveryProgress {
       this.eraNumber++;
       this.settledEnd = INVALID_LSN;
       this.lastMessage = INVALID_LSN;
+      this.deliveredEnd = INVALID_LSN;
     }
     this.history = history;
     return isOther;
@@ -40,6 +47,11 @@ export class DeliveryProgress {
 
   settledUpTo(endLsn: Lsn): void {
     if (endLsn > this.settledEnd) this.settledEnd = endLsn;
+  }
+
+  /** Handlers have finished a unit, in whatever order. */
+  delivered(endLsn: Lsn): void {
+    if (endLsn > this.deliveredEnd) this.deliveredEnd = endLsn;
   }
 
   /**

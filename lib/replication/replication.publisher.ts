@@ -10,14 +10,16 @@ import {
 import { isBeyond } from '../changes/wal-position.js';
 import { OWN_SCHEMA } from '../changes/own-schema.js';
 import { LogicalMessageEvent } from '../changes/logical-message.js';
+import type { CaptureImage } from '../changes/wire-image.js';
 import { CommittedTransaction, TransactionInfo, TransactionTally } from '../changes/transaction.js';
 import { PgOutputDecoder, type PgOutputVisitor } from '../decoder/pgoutput.decoder.js';
-import type {
-  BeginMessage,
-  CommitMessage,
-  LogicalDecodingMessage,
-  OldTupleKind,
-  Row,
+import {
+  PgOutputMessage,
+  type BeginMessage,
+  type CommitMessage,
+  type LogicalDecodingMessage,
+  type OldTupleKind,
+  type Row,
 } from '../decoder/pgoutput-messages.js';
 import type { OidDatabase } from '../decoder/oid-database.js';
 import { RelationCache, type CachedRelation, type CustomTypes } from '../decoder/relation-cache.js';
@@ -25,12 +27,17 @@ import { DecodeError } from '../errors/decode.error.js';
 import type { DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
 import type { Lsn } from '../protocol/lsn.js';
+import type { PrimaryKeys } from '../connection/primary-keys.js';
 import { AckTracker, type AckUnit } from './ack-tracker.js';
 import type { DeliveryProgress } from './delivery-progress.js';
+import { routedTable } from './row-identity.js';
 
 const NO_ROUTE = { mask: 0 };
 /** The manual's name of the message that brings an operation. */
 const MESSAGE_OF = { insert: 'Insert', update: 'Update', delete: 'Delete', truncate: 'Truncate' } as const;
+
+/** Where the flags of a Truncate stand: behind its type and the number of tables. */
+const TRUNCATE_FLAGS = 5;
 
 /** Counts of one app, across its connections. */
 export interface PublisherCounters {
@@ -44,6 +51,7 @@ export interface PublisherOptions {
   readonly customTypes: CustomTypes | undefined;
   readonly progress: DeliveryProgress;
   readonly counters: PublisherCounters;
+  readonly primaryKeys: PrimaryKeys;
   /** Told of every position that the stream has brought to its end. */
   readonly received: (lsn: Lsn) => void;
 }
@@ -73,8 +81,14 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
   private isHanded = false;
   /** All of the open transaction was settled on an earlier connection. */
   private isSettledBefore = false;
+  /** All of the open transaction was handed over on an earlier connection; its handlers may still run. */
+  private isHandedBefore = false;
   /** Up to here, inclusive, the open transaction was handed over on an earlier connection. */
   private handedBefore: WalPosition | null = null;
+  private frame: Buffer = Buffer.alloc(0);
+  private frameStart = 0;
+  private frameEnd = 0;
+  private handed!: CachedRelation;
 
   constructor(
     private readonly sink: TransactionSink,
@@ -90,6 +104,9 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
     this.messageHigh = high;
     this.messageLow = low;
     this.bytes = end - start;
+    this.frame = buffer;
+    this.frameStart = start;
+    this.frameEnd = end;
     this.decoder.decode(buffer, start, end);
   }
 
@@ -112,6 +129,7 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
     this.isSettledBefore = progress.isSettled(message.finalLsn);
     const { handedOver } = this.sink;
     this.handedBefore = handedOver?.commitLsn === message.finalLsn ? handedOver : null;
+    this.isHandedBefore = handedOver !== null && message.finalLsn < handedOver.commitLsn;
   }
 
   commit(message: CommitMessage): void {
@@ -122,12 +140,24 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
     this.tracker.close(unit, message.endLsn);
     this.options.received(message.endLsn);
     this.options.counters.transactionsReceived++;
-    const needsSink = !this.isSettledBefore && (this.isHanded || this.handedBefore !== null);
-    if (needsSink || (!this.isSettledBefore && this.sink.watchesTransactions)) {
+    if (this.isEmpty) this.tracker.settle(unit, false);
+    else if (this.isSettledBefore) this.tracker.settle(unit);
+    else if (this.needsSink(transaction.commitLsn)) {
       this.sink.commit(new CommittedTransaction(transaction, this.tally), this.deliveryUnit(unit));
-    } else {
-      this.tracker.settle(unit);
-    }
+    } else this.tracker.settle(unit, false);
+  }
+
+  /**
+   * Nothing of it is published, and so it is nobody's: before 15, the server tells of such transactions too. What we write
+   * of our own is among them: told on, the record of a position would be a reason for the next one.
+   */
+  private get isEmpty(): boolean {
+    return this.tally.size === 0 && !this.isHanded && !this.isHandedBefore && this.handedBefore === null;
+  }
+
+  private needsSink(commitLsn: Lsn): boolean {
+    if (this.isHandedBefore) return this.sink.holdsTransaction(commitLsn);
+    return this.isHanded || this.handedBefore !== null || this.sink.watchesTransactions;
   }
 
   origin(name: string): void {
@@ -135,8 +165,9 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
   }
 
   relation(relation: CachedRelation): void {
-    const { schema, table } = relation.relation;
-    relation.interest = schema === OWN_SCHEMA ? NO_ROUTE : this.sink.route(schema, table);
+    const { sink, options } = this;
+    const isOurs = relation.relation.schema === OWN_SCHEMA;
+    relation.interest = isOurs ? NO_ROUTE : sink.route(routedTable(relation.relation, options.primaryKeys));
   }
 
   insert(cached: CachedRelation, record: Row): void {
@@ -195,7 +226,7 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
     this.tracker.close(unit, message.lsn);
     this.options.received(message.lsn);
     if (!this.sink.wantsMessage(message.prefix) || progress.isMessageSettled(message.lsn)) {
-      return this.tracker.settle(unit);
+      return this.tracker.settle(unit, false);
     }
     const alone = new TransactionInfo(app, message.lsn, 0, new Date(0));
     const event = new LogicalMessageEvent(alone, false, message, this);
@@ -224,8 +255,20 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
 
   private hand(change: RowChange, cached: CachedRelation): void {
     this.isHanded = true;
-    this.sink.change(change, cached.interest, this.bytes);
+    this.handed = cached;
+    this.sink.change(change, cached.interest, this.bytes, this.capture);
   }
+
+  private readonly capture: CaptureImage = () => {
+    const { frame, frameStart, frameEnd, handed } = this;
+    if (frame[frameStart] === PgOutputMessage.Truncate) {
+      return { cached: handed, message: truncateOf(handed.relation.id, frame[frameStart + TRUNCATE_FLAGS]!) };
+    }
+    // Each change that has to wait is copied: `Buffer.from(frame.subarray())` costs half as much again.
+    const message = Buffer.allocUnsafe(frameEnd - frameStart);
+    frame.copy(message, 0, frameStart, frameEnd);
+    return { cached: handed, message };
+  };
 
   private count({ relation }: CachedRelation, operation: RowOperation): void {
     if (relation.schema === OWN_SCHEMA) return;
@@ -236,7 +279,7 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
 
   /** Whether handlers have not been given what is being read. */
   private isNew(): boolean {
-    if (this.isSettledBefore) return false;
+    if (this.isSettledBefore || this.isHandedBefore) return false;
     return this.handedBefore === null || isBeyond(this, this.handedBefore);
   }
 
@@ -251,8 +294,10 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
         this.tracker.settle(unit);
         // A handler may finish after a promotion: what it settles is of a history that is over.
         if (this.era !== this.options.progress.era) return;
-        if (messageLsn !== null) this.options.progress.messageSettled(messageLsn);
-        this.options.progress.settledUpTo(this.tracker.settledEnd);
+        const { progress } = this.options;
+        if (messageLsn !== null) progress.messageSettled(messageLsn);
+        progress.settledUpTo(this.tracker.settledEnd);
+        progress.delivered(unit.endLsn!);
       },
     };
   }
@@ -260,4 +305,14 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
   private outOfPlace(messageType: string, what: string): never {
     throw new DecodeError(what, { messageType, offset: 0 });
   }
+}
+
+/** A Truncate may name several tables; what is kept is for one of them. */
+function truncateOf(relationId: number, flags: number): Buffer {
+  const message = Buffer.alloc(10);
+  message[0] = PgOutputMessage.Truncate;
+  message.writeInt32BE(1, 1);
+  message[TRUNCATE_FLAGS] = flags;
+  message.writeUInt32BE(relationId, 6);
+  return message;
 }

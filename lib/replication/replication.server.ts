@@ -28,6 +28,9 @@ import { ReadPacer } from './read-pacer.js';
 /** The server answers at once, or the path to it has gone dark. */
 const START_TIMEOUT_MS = 30_000;
 
+/** For the last position to be recorded, and the server to take it. */
+const LEAVING_PATIENCE_MS = 3_000;
+
 /** Takes what comes over the stream, in its order. What it throws ends the stream. */
 export interface ReplicationListener {
   /** A pgoutput message in `buffer[start, end)`; `high` and `low` are its own LSN. Valid during the call. */
@@ -41,6 +44,8 @@ export interface ReplicationListener {
   readEnded(lastSendTimeMs: number): number;
   /** What may be confirmed now. */
   confirmable(): Lsn;
+  /** Before the last confirmation of a stream: does what `confirmable` waits for. Never rejects, and does not take long. */
+  confirmLast(): Promise<void>;
   /** The server is shutting down and waits for its clients. */
   shutdownSuspected(): void;
 }
@@ -127,6 +132,7 @@ export class ReplicationServer {
 
   /** Confirms what may be confirmed, ends the stream in good order and closes the connection. Never rejects. */
   async stop(patienceMs = 2_000): Promise<void> {
+    await this.listener.confirmLast();
     if (this.state !== 'closed') {
       this.state = 'stopping';
       this.liveness.flush();
@@ -144,13 +150,19 @@ export class ReplicationServer {
     if (this.state !== 'streaming') return this.fail(error);
     this.state = 'leaving';
     this.leavingBecause = error;
+    this.pacer.close();
+    this.pause();
+    this.impatience = setTimeout(() => this.fail(error), LEAVING_PATIENCE_MS);
+    void this.listener.confirmLast().then(() => this.left());
+  }
+
+  private left(): void {
+    if (this.state !== 'leaving') return;
     this.liveness.flush();
     this.liveness.close();
-    this.pacer.close();
     this.write(COPY_DONE);
     this.socket.end(TERMINATE);
     this.socket.resume();
-    this.impatience = setTimeout(() => this.fail(error), 1_000);
   }
 
   /** Tells the server at once what may be confirmed. */

@@ -1,23 +1,27 @@
 import { asError } from '../errors/as-error.js';
 import type { Client } from 'pg';
 import { OidDatabase } from '../decoder/oid-database.js';
-import { ConnectionError, GapError, SlotInUseError } from '../errors/replication.error.js';
+import { ConnectionError, SlotInUseError } from '../errors/replication.error.js';
+import { sqlState } from '../errors/sql-state.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import { formatLsn, type Lsn } from '../protocol/lsn.js';
 import type { ServerReport } from '../protocol/server-report.js';
 import type { CustomTypes } from '../decoder/relation-cache.js';
-import type { ConnectionTarget } from './connection-target.js';
-import { closeClient, connectPlain, connectReplication, socketOf } from './connection.js';
+import type { ConnectionTarget } from '../connection/connection-target.js';
+import { closeClient, connectPlain, connectReplication, socketOf } from '../connection/connection.js';
 import type { DeliveryProgress } from './delivery-progress.js';
-import type { PublicationManager } from './publication-manager.js';
+import type { PublicationManager } from '../publications/publication-manager.js';
 import { ReplicationPublisher, type PublisherCounters } from './replication.publisher.js';
+import { startCommand } from './start-command.js';
 import { ReplicationServer, type ReplicationListener } from './replication.server.js';
-import { translateServerError } from './server-errors.js';
-import { identifySystem, readServerFacts } from './server-facts.js';
-import { pinSessionSettings } from './session-settings.js';
-import type { SlotManager } from './slot-manager.js';
-import type { SlotMemory } from './slot-memory.js';
+import { translateServerError } from '../connection/server-errors.js';
+import { identifySystem, readServerFacts, type ServerFacts } from '../connection/server-facts.js';
+import { pinSessionSettings } from '../connection/session-settings.js';
+import { missingPublication, type GapFinding } from '../slots/gap-finder.js';
+import { PositionRecorder, type StreamPosition } from '../slots/position-recorder.js';
+import type { SlotEntry, SlotLife } from '../slots/slot-life.js';
+import type { Tenure } from '../slots/slot-record.js';
 
 /** How long a server that shuts down waits for handlers to finish what they have in hand. */
 const SHUTDOWN_GRACE_MS = 2_000;
@@ -25,12 +29,11 @@ const SHUTDOWN_GRACE_MS = 2_000;
 /** Everything that outlives a single connection. */
 export interface SessionContext {
   readonly target: ConnectionTarget;
-  readonly slots: SlotManager;
+  readonly life: SlotLife;
   readonly publications: PublicationManager;
   readonly wantsMessages: boolean;
   readonly sink: TransactionSink;
   readonly progress: DeliveryProgress;
-  readonly memory: SlotMemory;
   readonly counters: PublisherCounters;
   readonly logger: ListenerLogger;
 }
@@ -45,9 +48,16 @@ export class ReplicationSession implements ReplicationListener {
   private server: ReplicationServer | undefined;
   private publisher: ReplicationPublisher | undefined;
   private publicationNames: readonly string[] = [];
+  /** Where the slot stood when the stream began. */
+  private beganAt: Lsn = 0n;
   private fault: Error | undefined;
+  /** A gap that the stream has met, and ends for. */
+  private gap: GapFinding | undefined;
+  private recorder: PositionRecorder | undefined;
   private plainLoss: Error | undefined;
   private isStreaming = false;
+  /** The slot is ours, and what is settled may be confirmed. */
+  private isTenant = false;
   private isFrozen = false;
   private shutdownTimer: NodeJS.Timeout | undefined;
   private isClosed = false;
@@ -73,9 +83,12 @@ export class ReplicationSession implements ReplicationListener {
   /** Settles when the stream has ended: null after `stop()`, else why. All connections are closed then. */
   async ended(): Promise<Error | null> {
     const error = await this.server!.closed;
-    await this.release();
     const reason = this.fault ?? error;
-    return reason === null ? null : this.explainEnd(reason);
+    try {
+      return reason === null ? null : await this.explainEnd(reason);
+    } finally {
+      await this.release();
+    }
   }
 
   /** Confirms what is settled and ends the stream. */
@@ -109,76 +122,85 @@ export class ReplicationSession implements ReplicationListener {
   }
 
   private async start(): Promise<void> {
-    const { target, publications, slots, memory, progress, sink, counters } = this.context;
-    this.plain = await connectPlain(target, this.giveUp.signal);
-    this.watchPlain(this.plain);
-    const facts = await readServerFacts(this.plain, target);
-    slots.renew();
-    const found = await slots.inspect(this.plain);
-    const { names, isNew } = await publications.ensure(this.plain);
+    const { target, publications, life, progress, sink } = this.context;
+    const plain = (this.plain = await connectPlain(target, this.giveUp.signal));
+    this.watchPlain(plain);
+    const facts = await readServerFacts(plain, target);
+    const found = await life.look(plain, facts);
+    const { names, isNew } = await publications.ensure(plain);
     this.publicationNames = names;
     // After the publications: what a standby hears of new tables is published before it takes over.
-    if (found !== null && found.holder !== null) throw slots.inUse(found.holder);
-    this.replication = await connectReplication(target, this.giveUp.signal);
-    // A role or database may mute warnings; one of them tells of a publication that is missing.
-    await this.replication.query(`SET client_min_messages = 'warning'`);
-    await pinSessionSettings(this.replication);
-    const { systemIdentifier, timeline, walEnd } = await identifySystem(this.replication, target);
-    const warning = memory.compare(systemIdentifier, found, target.app);
-    if (warning !== null) this.context.logger.warn(warning);
-    if (progress.enter(systemIdentifier, timeline, walEnd)) sink.forget();
-    const slot = found ?? (await slots.create(this.replication, this.plain, facts.version));
-    if (found === null) this.tellOfNewSlot(slot.confirmedLsn, isNew);
-    progress.confirmedUpTo(slot.confirmedLsn);
+    if (found.slot !== null && found.slot.holder !== null) throw await life.busy(plain, found.slot.holder);
+    const replication = (this.replication = await connectReplication(target, this.giveUp.signal));
+    await pinSessionSettings(replication);
+    const identity = await identifySystem(replication, target);
+    await life.judge(plain, replication, found, identity, progress.reached);
+    const entry = await life.provide(plain, replication, found, facts.version);
+    if (progress.enter(identity.systemIdentifier, identity.timeline, identity.walEnd)) sink.forget();
+    this.tellOfNewSlot(entry, isNew);
+    this.beganAt = entry.slot.confirmedLsn;
+    progress.confirmedUpTo(this.beganAt);
+    sink.confirmedUpTo(this.beganAt);
+    await this.stream(replication, facts);
+    // Not before: a process that loses the race for the slot has not streamed from it.
+    const tenure = await life.takeOver(plain, found, entry, identity);
+    if (tenure !== null) this.recorder = this.recordPositions(plain, tenure);
+    this.isTenant = true;
+    await sink.open();
+    this.isStreaming = true;
+    if (this.plainLoss !== undefined) this.lostPlain(this.plainLoss);
+  }
+
+  /** Resolves when the server has accepted the stream. */
+  private async stream(replication: Client, facts: ServerFacts): Promise<void> {
+    const { target, sink, progress, counters } = this.context;
     this.publisher = new ReplicationPublisher(sink, {
       app: target.app,
       oids: new OidDatabase(facts.domains),
       customTypes: target.connection.types as CustomTypes | undefined,
       progress,
       counters,
+      primaryKeys: facts.primaryKeys,
       received: (lsn) => this.server!.noteReceived(lsn),
     });
     if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app: target.app });
-    this.server = new ReplicationServer(socketOf(this.replication), this, facts);
+    const { life, wantsMessages } = this.context;
+    const command = startCommand(life.slots.name, this.publicationNames, wantsMessages);
+    this.server = new ReplicationServer(socketOf(replication), this, facts);
     sink.onRoom = () => this.server?.resume();
-    await this.server.start(this.startCommand()).catch((error: unknown) => this.explainStart(error));
-    // Not before: a process that loses the race for the slot has not streamed from it.
-    memory.enter(systemIdentifier, slot);
-    this.isStreaming = true;
-    if (this.plainLoss !== undefined) this.lostPlain(this.plainLoss);
+    sink.hold();
+    await this.server.start(command).catch((error: unknown) => this.explainStart(error));
   }
 
-  private tellOfNewSlot(position: Lsn, isFirst: boolean): void {
-    const { slots, publications, logger } = this.context;
-    const text = `Created slot "${slots.name}": the stream begins at ${formatLsn(position)}; what was committed before is not delivered`;
+  private tellOfNewSlot({ slot, isNew, isBehindGap }: SlotEntry, isFirst: boolean): void {
+    if (!isNew) return;
+    const { life, publications, logger } = this.context;
+    const { name, isTemporary } = life.slots;
+    const text = `Created slot "${name}": the stream begins at ${formatLsn(slot.confirmedLsn)}; what was committed before is not delivered`;
     // The publication is older than the slot: this service has streamed before, from a slot that is gone.
-    if (slots.isTemporary || isFirst || !publications.isManaged) logger.log(text);
+    if (isTemporary || isFirst || isBehindGap || !publications.isManaged) logger.log(text);
     else
       logger.warn(
         `${text}. Its publication existed already: if an earlier slot was dropped, what came since then is missed`,
       );
   }
 
-  private startCommand(): string {
-    const names = this.publicationNames.map((name) => `"${name.replaceAll('"', '""')}"`).join(',');
-    const options = [`proto_version '1'`, `publication_names '${names.replaceAll("'", "''")}'`];
-    if (this.context.wantsMessages) options.push(`messages 'true'`);
-    const slot = `"${this.context.slots.name}"`;
-    return `START_REPLICATION SLOT ${slot} LOGICAL 0/0 (${options.join(', ')})`;
+  private async explainStart(error: unknown): Promise<never> {
+    const { life } = this.context;
+    const code = sqlState(error);
+    if (code === '55006') throw await life.busy(this.plain!, null);
+    if (code === '55000') throw await life.unreadable(this.plain!, asError(error));
+    throw error;
   }
 
-  private async explainStart(error: unknown): Promise<never> {
-    const { target, slots } = this.context;
-    const code = (error as { code?: string }).code;
-    const cause = asError(error);
-    if (code === '55006') throw new SlotInUseError(`The slot "${slots.name}" is in use`, { app: target.app, cause });
-    if (code === '55000') {
-      throw new GapError(`The slot "${slots.name}" cannot be read any more: ${cause.message}`, {
-        app: target.app,
-        cause,
-      });
-    }
-    throw error;
+  private recordPositions(plain: Client, tenure: Tenure): PositionRecorder {
+    const { life } = this.context;
+    return new PositionRecorder(tenure.recorded, {
+      position: () => this.position(),
+      write: (lsn) => life.recordPosition(plain, tenure, lsn),
+      recorded: () => this.server?.confirmNow(),
+      failed: (error) => this.lostRecord(error),
+    });
   }
 
   // The stream's events, in its order.
@@ -201,12 +223,23 @@ export class ReplicationSession implements ReplicationListener {
     return lastCommitTimeMs === 0 ? 0 : lastSendTimeMs - lastCommitTimeMs;
   }
 
+  /** What is settled and, where positions are recorded, recorded. */
   confirmable(): Lsn {
-    const { memory } = this.context;
-    if (this.isFrozen || this.publisher === undefined) return this.confirmedLsn;
-    const lsn = this.publisher.tracker.confirmable;
-    memory.confirmed(lsn);
+    const { confirmable } = this.position();
+    this.recorder?.check();
+    const recorded = this.recorder?.recorded ?? confirmable;
+    const lsn = confirmable < recorded ? confirmable : recorded;
+    this.context.life.confirmed(lsn);
     return lsn;
+  }
+
+  async confirmLast(): Promise<void> {
+    await this.recorder?.finish();
+  }
+
+  private position(): StreamPosition {
+    if (this.isTenant && !this.isFrozen && this.publisher !== undefined) return this.publisher.tracker;
+    return { confirmable: this.confirmedLsn, deliveredEnd: 0n };
   }
 
   /**
@@ -216,27 +249,24 @@ export class ReplicationSession implements ReplicationListener {
    */
   notice(report: ServerReport): void {
     this.context.logger.warn(`PostgreSQL warns: ${report.message} (${report.code})`);
-    if (report.routine !== 'LoadPublications') return;
+    if (report.routine !== 'LoadPublications' || this.isFrozen) return;
     this.isFrozen = true;
-    this.halt(this.publicationGap(report.message));
+    this.gap = this.publicationGap(report.message);
+    this.halt(new ConnectionError(this.gap.detail, { app: this.context.target.app }));
   }
 
-  private publicationGap(message: string, cause?: Error): GapError {
-    const names = this.publicationNames.map((name) => `"${name}"`).join(', ');
-    return new GapError(`A publication (${names}) does not exist at this point of the log: ${message}`, {
-      app: this.context.target.app,
-      cause,
-      hint:
-        'it was dropped, or created after the slot: changes were passed over, and nothing has been confirmed. Compare ' +
-        'your data; to go on without them, stop the app, SELECT ' +
-        `pg_replication_slot_advance('${this.context.slots.name}', pg_current_wal_lsn()); and start it again.`,
-    });
+  private publicationGap(message: string): GapFinding {
+    return missingPublication(this.publicationNames, message, this.confirmedLsn || this.beganAt);
   }
 
   /** Before 18 a missing publication ends the stream at the first change, with the SQLSTATE of a missing slot. */
-  private explainEnd(error: Error): Error {
-    const isMissing = (error as { code?: string }).code === '42704';
-    return isMissing ? this.publicationGap(error.message, error) : translateServerError(error, this.context.target);
+  private async explainEnd(error: Error): Promise<Error> {
+    const { life, target } = this.context;
+    if (sqlState(error) === '42704') this.gap ??= this.publicationGap(error.message);
+    if (this.gap === undefined) return translateServerError(error, target);
+    const plain = this.plainLoss === undefined ? this.plain : undefined;
+    const refusal = await life.met(plain, this.gap);
+    return refusal ?? new ConnectionError(this.gap.detail, { app: target.app, cause: error });
   }
 
   /**
@@ -244,7 +274,7 @@ export class ReplicationSession implements ReplicationListener {
    * the stream is being opened is kept until it runs.
    */
   private watchPlain(plain: Client): void {
-    plain.on('error', (error: Error & { code?: string }) => {
+    plain.on('error', (error) => {
       if (this.plainLoss !== undefined || this.isClosed) return;
       this.plainLoss = error;
       if (this.isStreaming) this.lostPlain(error);
@@ -252,12 +282,21 @@ export class ReplicationSession implements ReplicationListener {
   }
 
   /** Without it a stream would not hear of a shutdown, and one that a handler blocks would hold the server up. */
-  private lostPlain(cause: Error & { code?: string }): void {
-    if (cause.code === '57P01') return this.shutdownSuspected();
+  private lostPlain(cause: Error): void {
+    if (sqlState(cause) === '57P01') return this.shutdownSuspected();
     // Why the stream is ending already counts for more.
     if (this.fault !== undefined) return;
     const { app } = this.context.target;
     this.halt(new ConnectionError(`The connection for queries was lost: ${cause.message}`, { app, cause }));
+  }
+
+  /** What is not recorded is not confirmed: it comes again on the next connection, or to the process that took over. */
+  private lostRecord(error: Error): void {
+    if (error instanceof SlotInUseError) return this.halt(error);
+    if (sqlState(error) === '57P01') return this.shutdownSuspected();
+    if (this.fault !== undefined) return;
+    const { app } = this.context.target;
+    this.halt(new ConnectionError(`The position could not be recorded: ${error.message}`, { app, cause: error }));
   }
 
   /** A handler that blocks must not keep the server from stopping: confirm what is done, close, come back later. */
@@ -278,6 +317,7 @@ export class ReplicationSession implements ReplicationListener {
     this.isClosed = true;
     this.giveUp.abort();
     clearInterval(this.shutdownTimer);
+    this.recorder?.close();
     this.server?.destroy();
     if (this.replication !== undefined) socketOf(this.replication).destroy();
     await closeClient(this.plain);

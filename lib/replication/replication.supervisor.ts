@@ -5,8 +5,8 @@ import { SlotInUseError } from '../errors/replication.error.js';
 import type { PgListenerState } from '../interfaces/status.interface.js';
 import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
 import { backoffDelay, RECONNECT_BACKOFF } from './backoff.js';
-import { closeClient, connectPlain, socketOf } from './connection.js';
-import { translateServerError } from './server-errors.js';
+import { closeClient, connectPlain, socketOf } from '../connection/connection.js';
+import { translateServerError } from '../connection/server-errors.js';
 import { ReplicationSession, type SessionContext } from './replication.session.js';
 
 /** A stream, or a wait for one, that held for this long was a good one: the next failure starts the backoff anew. */
@@ -30,7 +30,7 @@ export type StateListener = (state: PgListenerState, details: StateDetails) => v
  * |---|---|---|
  * | idle | | `start()` → connecting |
  * | connecting | start, a free slot, the end of a wait | stream runs → streaming; slot busy → standby; error → backing-off or halted |
- * | streaming | START_REPLICATION accepted | connection lost → backing-off; fault → halted |
+ * | streaming | START_REPLICATION accepted, and the slot taken over | connection lost → backing-off; taken over by another process → standby; fault or gap → halted |
  * | standby | another process holds the slot | slot free → connecting; server gone → backing-off |
  * | backing-off | an error that time may mend | delay over → connecting |
  * | halted | an error that time cannot mend | `start()` → connecting |
@@ -73,7 +73,10 @@ export class ReplicationSupervisor {
     const stopping = new AbortController();
     this.stopping = stopping;
     this.failures = 0;
-    this.running = this.run(stopping.signal).finally(() => (this.running = undefined));
+    const running = this.run(stopping.signal).finally(() => {
+      if (this.running === running) this.running = undefined;
+    });
+    this.running = running;
   }
 
   /** Confirms what is settled, ends the stream, closes every connection. */
@@ -91,6 +94,11 @@ export class ReplicationSupervisor {
     this.session?.halt(error);
   }
 
+  /** Ends this life of the stream because of an error that came from outside of it; what it is says what follows. */
+  leave(error: Error): void {
+    this.session?.halt(error);
+  }
+
   private async run(signal: AbortSignal): Promise<void> {
     this.haltReason = undefined;
     while (!signal.aborted) {
@@ -103,6 +111,8 @@ export class ReplicationSupervisor {
       // One of ours says what to do; where it was thrown helps nobody.
       const stack = reason instanceof PgListenerError ? undefined : reason.stack;
       this.context.logger.error(`Halted: ${reason.message}`, stack);
+      // Before it is told: whoever hears of it may start again right away.
+      this.running = undefined;
       return this.onState('halted', { error: reason });
     }
   }
@@ -119,7 +129,7 @@ export class ReplicationSupervisor {
       if (signal.aborted) await session.stop();
       startedAt = Date.now();
       this.streams++;
-      this.context.logger.log(`Streaming from slot "${this.context.slots.name}"`);
+      this.context.logger.log(`Streaming from slot "${this.context.life.slots.name}"`);
       this.onState('streaming', {});
       error = await session.ended();
     } catch (caught) {
@@ -142,7 +152,8 @@ export class ReplicationSupervisor {
 
   /** Watches the slot on a plain connection until nobody holds it. */
   private async standBy(signal: AbortSignal): Promise<void> {
-    const { target, slots, logger } = this.context;
+    const { target, life, sink, logger } = this.context;
+    const { slots } = life;
     let client: Client | undefined;
     let connectedAt = Infinity;
     // A query on a path that has gone dark must not hold `stop()` up.
@@ -160,6 +171,7 @@ export class ReplicationSupervisor {
           logger.log(`Standing by: the slot "${slots.name}" is held by ${holder}`);
           this.onState('standby', { heldBy: holder });
         }
+        sink.standBy();
         await sleep(STANDBY_POLL_MS, undefined, { signal });
       }
     } catch (error) {

@@ -161,7 +161,7 @@ class EmbeddedCluster implements PostgresServer {
         rest = lines.pop()!;
         for (const line of lines) {
           this.options.onLog?.(line);
-          if (line.includes('database system is ready to accept connections')) done();
+          if (/database system is ready to accept (?:read-only )?connections/.test(line)) done();
         }
       });
       server.once('error', fail);

@@ -5,6 +5,8 @@ import type { ChangePlace } from '../changes/change.js';
 import { CommittedTransaction, TransactionInfo, TransactionTally } from '../changes/transaction.js';
 import { LifecycleError } from '../errors/app.error.js';
 import { createDispatcher } from '../events/create-dispatcher.js';
+import { ParkedRedriver } from '../events/parked/parked-redriver.js';
+import { MemoryParkedStore } from './memory-parked.store.js';
 import type { EventsDispatcher } from '../events/events.dispatcher.js';
 import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
 import type { ListenerRuntime } from '../interfaces/listener-runtime.interface.js';
@@ -21,6 +23,7 @@ const FIRST_XID = 701;
 /** The handlers and observables of one app, with nothing before the dispatcher: transactions come from `emit`. */
 export class TestRuntime implements ListenerRuntime {
   private readonly dispatcher: EventsDispatcher;
+  readonly parked: ParkedRedriver;
   private readonly app: string;
   private readonly status: BehaviorSubject<PgListenerStatus>;
   private readonly shutdownTimeoutMs: number;
@@ -37,9 +40,19 @@ export class TestRuntime implements ListenerRuntime {
     this.status = status;
     this.shutdownTimeoutMs = config.shutdownTimeoutMs;
     const told = definitions.map((each) => this.withoutDelays(this.withRecord(each)));
-    this.dispatcher = createDispatcher(config, told, streams, logger, {
+    const store = new MemoryParkedStore();
+    this.dispatcher = createDispatcher(config, told, streams, logger, store, {
       onFault: (error) => this.giveUp(error),
       onExhausted: (error) => this.giveUp(error),
+    });
+    const { dispatcher } = this;
+    this.parked = new ParkedRedriver({
+      store,
+      parking: dispatcher.parking,
+      redrive: (parked) => dispatcher.redrive(parked),
+      isStreaming: () => this.status.value.state === 'streaming',
+      retryEveryMs: undefined,
+      logger,
     });
   }
 
@@ -79,7 +92,7 @@ export class TestRuntime implements ListenerRuntime {
 
   stats(state: PgListenerState): PgListenerStats {
     const { app, dispatcher, changes, transactions } = this;
-    const { changesHandled, failures, queue } = dispatcher;
+    const { changesHandled, desk, parking, queue } = dispatcher;
     const lsn = transactions === 0 ? null : formatLsn(this.commitLsn);
     return {
       app,
@@ -87,7 +100,9 @@ export class TestRuntime implements ListenerRuntime {
       changesReceived: changes,
       changesHandled,
       transactionsReceived: transactions,
-      failures,
+      failures: desk.failures,
+      skipped: desk.skipped,
+      parked: parking.size,
       reconnects: 0,
       pendingChanges: queue.pendingChanges,
       pendingBytes: queue.pendingBytes,
@@ -143,7 +158,7 @@ export class TestRuntime implements ListenerRuntime {
     const change = emission.make(transaction, table, place);
     this.changes++;
     tally.add(table, change.operation);
-    dispatcher.change(change, dispatcher.route(table.schema, table.table), 0);
+    dispatcher.change(change, dispatcher.route({ ...table, keyColumns: null, signature: '' }), 0, null);
   }
 
   /** The test has to hear of it; what is left of the transaction is dropped, and the next one starts afresh. */

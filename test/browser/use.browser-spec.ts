@@ -34,12 +34,17 @@ describe('the page can be used', () => {
     expect(await environment.harm()).toEqual({ isReloaded: false, foreignRequests: [], complaints: [] });
   });
 
-  /** Does something that makes one commit, and gives it as the page shows it. */
-  async function commitOf(action: () => Promise<unknown>): Promise<ShownCommit> {
+  /**
+   * Does something that makes one commit, and gives it as the page shows it, with at least so many of its changes: each is
+   * an event of its own, so a frame may be drawn between two of them.
+   */
+  async function commitOf(action: () => Promise<unknown>, changes = 1): Promise<ShownCommit> {
     const { lsn: before } = (await page.feed()).at(-1) ?? { lsn: '' };
     const newest = async (): Promise<ShownCommit | undefined> => (await page.feed()).at(-1);
+    const isShown = (commit?: ShownCommit): boolean =>
+      commit !== undefined && commit.lsn !== before && commit.changes.length >= changes;
     await action();
-    await page.shows(async () => ((await newest())?.lsn ?? '') !== before, 'a commit');
+    await page.shows(async () => isShown(await newest()), 'a commit');
     return (await newest())!;
   }
 
@@ -62,7 +67,7 @@ describe('the page can be used', () => {
   });
 
   it('one transaction brings its four changes together', async () => {
-    const commit = await commitOf(click('#transaction'));
+    const commit = await commitOf(click('#transaction'), 4);
     expect(kinds(commit)).toEqual(['new', 'new', 'changed', 'deleted']);
     expect(commit.lsn).toBe(await environment.lsnOf(commit.xid));
   });

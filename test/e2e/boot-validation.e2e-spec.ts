@@ -19,6 +19,7 @@ import {
   InjectChanges,
   LifecycleError,
   OnTableChange,
+  OnLogicalMessage,
   OnTransaction,
   PgListenerConfigError,
   PgListenerModule,
@@ -182,8 +183,14 @@ describe('at boot', () => {
   it('every mistake of every handler is told in one error, options that are to come included', async () => {
     @Injectable()
     class Wrong {
-      @OnTableChange('orders', 'insert', { concurrency: 4 })
+      @OnTableChange('orders', 'insert', { transactional: true })
       a(): void {}
+      @OnTransaction({ onExhausted: 'park' })
+      whole(): void {}
+      @OnTableChange('orders', 'insert', { batch: { size: 0 }, concurrency: 0.5 })
+      many(): void {}
+      @OnLogicalMessage('outbox', { concurrency: 4, onExhausted: 'drop' } as never)
+      message(): void {}
       @OnTableChange('!orders', 'insert', { retry: { attempts: 0 } })
       b(): void {}
       @OnTableChange('orders', 'upsert' as never)
@@ -193,6 +200,11 @@ describe('at boot', () => {
     }
     const { mistakes } = await failure(HandlerDefinitionError, boot([PgListenerModule.forRoot(OFF)], [Wrong]));
     for (const [index, part] of [
+      '`transactional`',
+      "onExhausted 'park'",
+      'concurrency is 0.5',
+      'batch.size is 0',
+      'onExhausted is another string',
       '`concurrency`',
       'retry.attempts',
       'excludes only',

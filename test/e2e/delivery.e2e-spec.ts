@@ -10,27 +10,24 @@ import {
   type Transaction,
 } from 'nestjs-pg-listener';
 import { parseLsn } from '#lib/protocol/lsn.js';
-import { recorderOf, startApplication, type TestApplication } from '../support/application.js';
+import { recorderOf, TestApplications } from '../support/application.js';
 import { connect, createDatabase, type TestDatabase } from '../support/database.js';
+import { startProxy } from '../support/proxy.js';
 import { sleep, waitFor } from '../support/wait.js';
 
 const idOf = (change: Change): number => Number((change as InsertChange).record['id']);
 
 describe('delivery: at least once, in order, position held by unfinished work', () => {
   let db: TestDatabase;
-  const apps: TestApplication[] = [];
-  const start = async (...parameters: Parameters<typeof startApplication>): Promise<TestApplication> => {
-    const app = await startApplication(...parameters);
-    apps.push(app);
-    return app;
-  };
+  const apps = new TestApplications();
+  const { start } = apps;
 
   beforeEach(async () => {
     db = await createDatabase();
     await db.query('CREATE TABLE orders (id int PRIMARY KEY, status text)');
   });
   afterEach(async () => {
-    await Promise.all(apps.splice(0).map((app) => app.close()));
+    await apps.close();
     await db.drop();
   });
 
@@ -71,11 +68,11 @@ describe('delivery: at least once, in order, position held by unfinished work', 
       const isAdjacent = (await confirmed()) === blocked!.lsn;
       await app.close();
       const second = recorderOf('orders');
-      await start({ connection: db.url, slot: db.slot() }, [second]);
+      const again = await start({ connection: db.url, slot: db.slot() }, [second]);
       await waitFor(() => second.changes.length > 0, 'the second commit again');
       expect(second.changes.map((change) => change.id)).toEqual([blocked!.id]);
       if (isAdjacent) return;
-      await apps.pop()!.close();
+      await again.close();
     }
     throw new Error('No two commit records lay side by side in ten tries');
   });
@@ -163,7 +160,8 @@ describe('delivery: at least once, in order, position held by unfinished work', 
       state: 'streaming',
       reason: expect.stringContaining('Broken.handle'),
     });
-    await db.query(`SELECT pg_logical_emit_message(false, 'noise', 'x') FROM generate_series(1, 100)`);
+    // More than is recorded at a time of what nobody handles.
+    await db.query(`SELECT pg_logical_emit_message(false, 'noise', repeat('x', 50000)) FROM generate_series(1, 100)`);
     await sleep(1_200);
     // It may have moved with other databases' log up to the change that fails, and not beyond.
     const failing = Broken.lsn;
@@ -261,6 +259,31 @@ describe('delivery: at least once, in order, position held by unfinished work', 
     expect(Date.now() - began).toBeLessThan(2_000);
     await waitFor(() => aborted, 'the signal');
     expect(app.logs.find('failed on')).toBeUndefined();
+    const next = recorderOf('orders');
+    await start({ connection: db.url, slot: db.slot() }, [next]);
+    await waitFor(() => next.changes.length === 1, 'the change again');
+  });
+
+  it('lets a handler finish when the application closes while the server cannot be reached', async () => {
+    let outcome = 'none';
+    const slow = recorderOf('orders');
+    @Injectable()
+    class Slow {
+      @OnTableChange('orders')
+      async handle(_change: Change, { signal }: PgListenerContext): Promise<void> {
+        outcome = 'running';
+        await sleep(1_500, undefined, { signal });
+        outcome = 'finished';
+      }
+    }
+    const proxy = await startProxy(new URL(db.url));
+    const app = await start({ connection: proxy.through(db.url), slot: db.slot() }, [slow, Slow]);
+    await db.query('INSERT INTO orders VALUES (1)');
+    await waitFor(() => outcome === 'running', 'the handler');
+    await proxy.close();
+    await waitFor(() => app.listener.status.state === 'backing-off', 'the loss');
+    await app.close();
+    expect(outcome).toBe('finished');
     const next = recorderOf('orders');
     await start({ connection: db.url, slot: db.slot() }, [next]);
     await waitFor(() => next.changes.length === 1, 'the change again');

@@ -11,7 +11,7 @@ import {
   type PgListenerStatus,
 } from 'nestjs-pg-listener';
 import { startPostgres } from 'nestjs-pg-listener/testing';
-import { recorderOf, startApplication, type TestApplication } from '../support/application.js';
+import { recorderOf, startApplication, TestApplications, type TestApplication } from '../support/application.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { holdSlot } from '../support/slot-holder.js';
 import { startProxy, type FaultProxy } from '../support/proxy.js';
@@ -31,12 +31,8 @@ const halted = (app: TestApplication): Promise<Error> =>
 describe('faults, each told apart and told how to mend', () => {
   let db: TestDatabase;
   let proxy: FaultProxy;
-  const apps: TestApplication[] = [];
-  const start = async (...parameters: Parameters<typeof startApplication>): Promise<TestApplication> => {
-    const app = await startApplication(...parameters);
-    apps.push(app);
-    return app;
-  };
+  const apps = new TestApplications();
+  const { start } = apps;
 
   beforeAll(async () => {
     proxy = await startProxy(new URL(process.env['PG_LISTENER_TEST_URL']!));
@@ -48,7 +44,7 @@ describe('faults, each told apart and told how to mend', () => {
   afterEach(async () => {
     proxy.tamper(null);
     proxy.cut();
-    await Promise.all(apps.splice(0).map((app) => app.close()));
+    await apps.close();
     await db.drop();
   });
   afterAll(async () => {
@@ -196,7 +192,7 @@ describe('faults, each told apart and told how to mend', () => {
     expect(await db.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [db.slot()])).toHaveLength(0);
   });
 
-  it('warns when its slot stands further than it left it: re-created, advanced, or moved by a sibling', async () => {
+  it('reports a gap when its slot stands further than what was recorded: re-created, or advanced', async () => {
     const app = await start({ connection: db.url, slot: db.slot() }, [recorderOf('orders')]);
     const position = app.listener.stats().confirmedLsn;
     await db.query('INSERT INTO orders VALUES (7)');
@@ -204,10 +200,8 @@ describe('faults, each told apart and told how to mend', () => {
     await app.listener.stop();
     await db.query('INSERT INTO orders VALUES (8)');
     await db.query('SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())', [db.slot()]);
-    await app.listener.start();
-    expect(
-      app.logs.find(/^warn .*beyond .*unless another process of this service has streamed meanwhile/),
-    ).toBeDefined();
+    await expect(app.listener.start()).rejects.toBeInstanceOf(GapError);
+    expect(app.logs.find(/^error Halted: The slot .* stands at .*, beyond the last recorded position/)).toBeDefined();
   });
 
   it('takes over from a sibling that took over from it, again and again', async () => {
@@ -280,7 +274,9 @@ describe('faults, each told apart and told how to mend', () => {
       first.logs.find(/^log Created slot .*the stream begins at [0-9A-F]+\/[0-9A-F]+; what was committed before/),
     ).toBeDefined();
     await first.close();
+    // Where it is recorded, it is a gap; here the record is gone too.
     await db.query('SELECT pg_drop_replication_slot($1)', [slot]);
+    await db.query('DELETE FROM nestjs_pg_listener.slots');
     const second = await start({ connection: db.url, slot }, [recorderOf('orders')]);
     expect(
       second.logs.find(/^warn Created slot .*if an earlier slot was dropped, what came since then is missed/),

@@ -269,6 +269,24 @@ describe('the module in the life of an application', () => {
     expect(isComplete).toBe(true);
   });
 
+  it('does what start() and stop() say last, however close they follow each other', async () => {
+    const app = await startApplication({ connection: one.url, slot: one.slot('hasty'), autoStart: false });
+    opened.push(app);
+    const { listener } = app;
+    const first = listener.start();
+    const isRefused = expect(first).rejects.toThrow('Stopped while it started');
+    await listener.stop();
+    await isRefused;
+    expect(listener.status.state).toBe('stopped');
+    await listener.start();
+    const stopping = listener.stop();
+    const waiting = expect(listener.start()).rejects.toThrow('Stopped while it started');
+    await Promise.all([stopping, listener.stop(), waiting]);
+    expect(listener.status.state).toBe('stopped');
+    await Promise.all([listener.stop(), listener.start()]);
+    expect(listener.status.state).toBe('streaming');
+  });
+
   it('runs in a standalone context that is created and closed at once', async () => {
     @Module({ imports: [PgListenerModule.forRoot({ connection: one.url, slot: one.slot('brief') })] })
     class Brief {}

@@ -51,6 +51,23 @@ export async function startApplication(
   };
 }
 
+/** The applications of one test, which are closed together, whatever has become of it. */
+export class TestApplications {
+  private readonly open = new Set<TestApplication>();
+
+  readonly start = async (...parameters: Parameters<typeof startApplication>): Promise<TestApplication> => {
+    const app = await startApplication(...parameters);
+    this.open.add(app);
+    return app;
+  };
+
+  async close(): Promise<void> {
+    const open = [...this.open];
+    this.open.clear();
+    await Promise.all(open.map((app) => app.close()));
+  }
+}
+
 /** A handler class that keeps every change of these tables. */
 export function recorderOf(
   tables: string | string[] = '*',

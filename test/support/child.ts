@@ -1,8 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const SCRIPT = fileURLToPath(new URL('./children/listener-child.js', import.meta.url));
-
 /** An application in a process of its own; it ends with this one. */
 export interface ChildApplication {
   readonly process: ChildProcess;
@@ -14,10 +12,16 @@ export interface ChildApplication {
 export function startChild(
   url: string,
   slot: string,
-  mode: 'journal' | 'count',
+  mode: 'journal' | 'lanes' | 'count',
   execArgv: string[] = [],
 ): ChildApplication {
-  const child = fork(SCRIPT, [url, slot, mode], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], execArgv });
+  return startScript('listener-child', [url, slot, mode], execArgv);
+}
+
+/** @param name of a file in `children`, without its ending */
+export function startScript(name: string, args: string[], execArgv: string[] = []): ChildApplication {
+  const script = fileURLToPath(new URL(`./children/${name}.js`, import.meta.url));
+  const child = fork(script, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], execArgv });
   const messages: Record<string, unknown>[] = [];
   let output = '';
   child.on('message', (message) => messages.push(message as Record<string, unknown>));

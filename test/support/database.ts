@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
+import { waitFor } from './wait.js';
 
 /** A database of one spec's own, with a client, and names that no other spec uses. */
 export interface TestDatabase {
@@ -42,6 +43,12 @@ export async function createDatabase(
       });
     },
   };
+}
+
+/** Resolves when at least so many sessions in the database wait for a lock of another one. */
+export function lockWaiters({ query }: Pick<TestDatabase, 'query'>, wanted = 1): Promise<unknown> {
+  const sql = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+  return waitFor(async () => (await query(sql)).length >= wanted, `${wanted} that wait for a lock`);
 }
 
 export async function connect(config: string | pg.ClientConfig): Promise<pg.Client> {

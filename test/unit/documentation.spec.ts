@@ -114,6 +114,22 @@ describe('the documentation', () => {
     expect(broken).toEqual([]);
   });
 
+  it('names tests that exist where it says what is promised', () => {
+    const { text } = PAGES.find(({ path }) => path === 'docs/delivery.md')!;
+    const section = text.slice(text.indexOf('## What is promised'), text.indexOf('## Not guaranteed'));
+    const named = [...section.matchAll(/`(test\/[^`]+)`: _([^_]+)_/g)].map(
+      ([, file, title]) => [file!, title!] as const,
+    );
+    expect(named.length).toBeGreaterThan(30);
+    expect(section.match(/^\| /gm)).toHaveLength(named.length + 2);
+    const missing = named.filter(
+      ([file, title]) =>
+        !readFileSync(join(PACKAGE_ROOT, file), 'utf8').includes(title.replaceAll("'", "\\'")) &&
+        !readFileSync(join(PACKAGE_ROOT, file), 'utf8').includes(title),
+    );
+    expect(missing).toEqual([]);
+  });
+
   it('has a README that is read in three minutes', () => {
     const prose = PAGES[0]!.text.replace(/^```[^]*?^```$/gm, '');
     expect(prose.split(/\s+/).length).toBeLessThan(720);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { pinSessionSettings } from '#lib/replication/session-settings.js';
+import { pinSessionSettings } from '#lib/connection/session-settings.js';
 import { createDatabase, type TestDatabase } from '../../support/database.js';
 
 const NAMES = ['DateStyle', 'IntervalStyle', 'bytea_output', 'extra_float_digits', 'TimeZone'] as const;

@@ -154,6 +154,7 @@ describe('parsers of the user', () => {
       }
       await db.query('DELETE FROM broken');
       await db.query(`SELECT pg_drop_replication_slot('${slot}')`);
+      await db.query('DELETE FROM nestjs_pg_listener.slots');
     }
   });
 

@@ -184,6 +184,6 @@ function statementsOf(text: string): Set<string> {
   // Before it stands what happened, in the server's words.
   const mend = text.slice(Math.max(0, text.indexOf('How to mend it:')));
   const proposed = mend.replace(/\(Amazon[^)]*\)/g, '').split(/,? or have it done/i)[0]!;
-  const statements = proposed.match(/\b(?:ALTER|CREATE|GRANT|SELECT pg_drop_replication_slot)\b[^;]*;/g) ?? [];
+  const statements = proposed.match(/\b(?:ALTER|CREATE|GRANT|UPDATE|SELECT pg_drop_replication_slot)\b[^;]*;/g) ?? [];
   return new Set(statements);
 }

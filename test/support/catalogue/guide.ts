@@ -23,6 +23,7 @@ export function settled({ kind, text }: Reading): Reading {
       .replace(/\bpid \d+/g, 'pid 4711')
       .replace(/\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]*\+\d\d/g, '2026-03-04 05:06:07+00')
       .replace(/\b[0-9A-F]+\/[0-9A-F]{5,8}\b/g, '0/1A2B3C8')
+      .replace(/system identifier is \d+/g, 'system identifier is 7300000000000000000')
       .replace(/in \d+ ms/g, 'in 200 ms')
       .replace(/within \d+ ms/g, 'within 400 ms'),
   };

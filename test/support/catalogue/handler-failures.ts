@@ -1,5 +1,5 @@
 import { Injectable, Scope } from '@nestjs/common';
-import { OnTableChange, OnTransaction } from 'nestjs-pg-listener';
+import { OnTableChange } from 'nestjs-pg-listener';
 import { waitFor } from '../wait.js';
 import type { FailureFamily } from './entry.js';
 
@@ -43,16 +43,54 @@ export const HANDLER_FAILURES: FailureFamily = {
       },
     },
     {
-      title: 'A transaction is too large for @OnTransaction',
-      about: '',
+      title: 'A change is parked',
+      about:
+        "Under `onExhausted: 'park'`, or where a handler throws `ParkChange`. Look at it with `listener.parked.list()`, and " +
+        'hand it to its handler again with `listener.parked.retry()`.',
       provoke: async (site) => {
         @Injectable()
-        class Commits {
-          @OnTransaction()
-          onCommit(): void {}
+        class OrdersHandler {
+          @OnTableChange('orders', 'insert', { onExhausted: 'park', retry: { attempts: 1 } })
+          onCreated(): void {
+            throw new Error('no such customer');
+          }
         }
-        const app = await site.streaming({ limits: { changes: 100 }, subscriptions: ['orders'] }, [Commits]);
-        await site.inShop('INSERT INTO orders SELECT id FROM generate_series(1, 101) AS id');
+        const app = await site.streaming({}, [OrdersHandler]);
+        await site.inShop('INSERT INTO orders VALUES (1)');
+        return site.line(app, 'it is parked');
+      },
+    },
+    {
+      title: 'There is no table to park in',
+      about:
+        "A handler has the policy `'park'`, and the role may not make the schema `nestjs_pg_listener`. Have the statements run " +
+        'by somebody who may.',
+      provoke: async (site) => {
+        @Injectable()
+        class OrdersHandler {
+          @OnTableChange('orders', 'insert', { onExhausted: 'park' })
+          onCreated(): void {}
+        }
+        await site.inShop('CREATE PUBLICATION shop_changes FOR TABLE orders');
+        const options = { connection: site.url('reader'), publications: ['shop_changes'] };
+        return site.refusal(options, [OrdersHandler]);
+      },
+    },
+    {
+      title: 'A handler halts the app',
+      about:
+        "By `onExhausted: 'halt'`, or because it has thrown `HaltApp`. `health()` is down; `listener.start()` or a restart " +
+        'gives it the change again.',
+      provoke: async (site) => {
+        @Injectable()
+        class OrdersHandler {
+          @OnTableChange('orders', 'insert', { onExhausted: 'halt', retry: { attempts: 1 } })
+          onCreated(): void {
+            throw new Error('the ledger does not balance');
+          }
+        }
+        const app = await site.streaming({}, [OrdersHandler]);
+        await site.inShop('INSERT INTO orders VALUES (1)');
         await waitFor(() => app.listener.status.state === 'halted', 'the halt');
         return site.line(app, 'Halted');
       },

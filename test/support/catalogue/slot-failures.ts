@@ -119,25 +119,74 @@ export const SLOT_FAILURES: FailureFamily = {
       },
     },
     {
-      title: 'The slot has vanished while the application ran',
-      about: 'Somebody dropped it. A new one would begin at the present, and what lies between would be missed.',
+      title: 'The slot is gone',
+      about:
+        'Somebody dropped it. The position that was recorded tells, while the application runs and also after a restart. A new ' +
+        'slot would begin at the present, and what lies between would be missed; so nothing is resumed in silence.',
+      isMendedBySql: true,
       provoke: async (site) => {
-        const app = await site.streaming();
-        await app.listener.stop();
+        await (await site.streaming()).close();
         await site.admin(`SELECT pg_drop_replication_slot('shop')`);
-        await app.listener.start().catch(() => undefined);
-        return site.line(app, 'Halted');
+        return site.refusal();
+      },
+    },
+    {
+      title: 'The slot stands beyond the recorded position',
+      about:
+        'A slot that was dropped and made again under its name bears no other mark. The position is recorded before it is ' +
+        'confirmed, in `nestjs_pg_listener.slots`, so that no process of the service can have moved it there.',
+      isMendedBySql: true,
+      provoke: async (site) => {
+        await (await site.streaming()).close();
+        await site.inShop(`INSERT INTO orders VALUES (1)`);
+        await site.inShop(`SELECT pg_replication_slot_advance('shop', pg_current_wal_lsn())`);
+        return site.refusal();
+      },
+    },
+    {
+      title: 'The slot belongs to another service',
+      about:
+        'The first service that streams from a slot owns it: the option `service`, or the `name` of the package.json, and the ' +
+        'name of the app. Two services on one slot would take each other’s changes.',
+      isMendedBySql: true,
+      provoke: async (site) => {
+        await (await site.streaming({ service: 'shop' })).close();
+        return site.refusal({ service: 'billing' });
+      },
+    },
+    {
+      title: 'Another cluster answers',
+      about:
+        'The system identifier is not that of the last stream: the address leads elsewhere, or the database was restored from ' +
+        'a dump, which brings the record along and not the slot.',
+      isMendedBySql: true,
+      provoke: async (site) => {
+        await (await site.streaming()).close();
+        await site.inShop(`UPDATE nestjs_pg_listener.slots SET system_identifier = '7000000000000000001'`);
+        return site.refusal();
       },
     },
     {
       title: 'The slot is new although the service is not',
       about:
-        'The publication tells that this service has streamed before. Where the slot was dropped on purpose, this warning ' +
-        'is all there is to it.',
+        'There is no record of a position, but the publication tells that this service has streamed before. Where the slot was ' +
+        'dropped on purpose, this warning is all there is to it.',
       provoke: async (site) => {
         await (await site.streaming()).close();
         await site.admin(`SELECT pg_drop_replication_slot('shop')`);
+        await site.inShop('DELETE FROM nestjs_pg_listener.slots');
         return site.line(await site.streaming(), 'Created slot');
+      },
+    },
+    {
+      title: 'Positions cannot be recorded',
+      about:
+        'The role may not make the schema `nestjs_pg_listener`. Everything else works; the statements in the text, run by ' +
+        'somebody who may, mend it at the next connection.',
+      provoke: async (site) => {
+        await site.inShop('CREATE PUBLICATION shop_changes FOR TABLE orders');
+        const app = await site.streaming({ connection: site.url('reader'), publications: ['shop_changes'] });
+        return site.line(app, 'cannot be recorded');
       },
     },
   ],

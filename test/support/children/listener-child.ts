@@ -1,16 +1,17 @@
 import 'reflect-metadata';
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { OnTableChange, PgListenerModule, type InsertChange } from 'nestjs-pg-listener';
+import { OnTableChange, PgListener, PgListenerModule, type InsertChange, type UpdateChange } from 'nestjs-pg-listener';
 import pg from 'pg';
 
 /**
  * An application in a process of its own, for tests that kill it. `argv`: URL, slot, mode.
  *
- * - `journal`: writes each insert into `events` to the table `journal`, and may be killed at any point.
+ * - `journal`: writes each insert into `events` to the table `journal`, reports its states, and may be killed at any point.
+ * - `lanes`: writes each version of each row of `counters` to the table `versions`, in eight lanes.
  * - `count`: counts inserts into `events`, checks their order, and reports memory.
  */
-const [url, slot, mode] = process.argv.slice(2) as [string, string, 'journal' | 'count'];
+const [url, slot, mode] = process.argv.slice(2) as [string, string, 'journal' | 'lanes' | 'count'];
 
 interface EventRow {
   readonly id: number;
@@ -35,6 +36,27 @@ class JournalHandler {
     if (this.hasWritten) return;
     this.hasWritten = true;
     process.send?.({ journaled: true });
+  }
+}
+
+interface CounterRow {
+  readonly id: number;
+  readonly version: number;
+}
+
+@Injectable()
+class LanesHandler {
+  private readonly pool = new pg.Pool({ connectionString: url, max: 8 });
+  private written = 0;
+
+  @OnTableChange<CounterRow>('counters', ['insert', 'update'], { concurrency: 8 })
+  async write({ record }: InsertChange<CounterRow> | UpdateChange<CounterRow>): Promise<void> {
+    await this.pool.query('INSERT INTO versions (process, id, version) VALUES ($1, $2, $3)', [
+      process.pid,
+      record.id,
+      record.version,
+    ]);
+    if (++this.written === 20) process.send?.({ journaled: true });
   }
 }
 
@@ -73,10 +95,11 @@ class CountHandler {
 
 @Module({
   imports: [PgListenerModule.forRoot({ connection: url, slot })],
-  providers: [mode === 'journal' ? JournalHandler : CountHandler],
+  providers: [{ journal: JournalHandler, lanes: LanesHandler, count: CountHandler }[mode]],
 })
 class AppModule {}
 
-await NestFactory.createApplicationContext(AppModule, { logger: ['error', 'warn'] });
+const application = await NestFactory.createApplicationContext(AppModule, { logger: ['error', 'warn'] });
 process.send?.({ ready: true });
+if (mode === 'journal') application.get(PgListener).status$.subscribe(({ state }) => process.send?.({ state }));
 process.on('disconnect', () => process.exit(0));

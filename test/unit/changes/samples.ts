@@ -11,3 +11,12 @@ export function transactionAt(commitLsn: bigint, app = 'default'): TransactionIn
 export function placeAt(index: number) {
   return { walHigh: 0x16, walLow: 0x10 + index, ordinal: 0, index };
 }
+
+/** Can be iterated more than once. */
+export function asynchronously<T>(items: readonly T[]): AsyncIterable<T> {
+  return {
+    async *[Symbol.asyncIterator]() {
+      yield* items;
+    },
+  };
+}

@@ -3,7 +3,7 @@ import { Delete, Insert, Truncate, Update } from '#lib/changes/change.js';
 import { changesOf, hasDelete, hasInsert, hasTruncate, hasUpdate } from '#lib/changes/transaction-filter.js';
 import { CommittedTransaction, TransactionTally } from '#lib/changes/transaction.js';
 import type { Transaction } from '#lib/interfaces/transaction.interface.js';
-import { ITEMS, ORDERS, placeAt, transactionAt } from './samples.js';
+import { asynchronously, ITEMS, ORDERS, placeAt, transactionAt } from './samples.js';
 
 let transaction: Transaction;
 
@@ -19,7 +19,7 @@ beforeAll(() => {
   ];
   const tally = new TransactionTally();
   for (const change of changes) tally.add(change.relation, change.operation);
-  transaction = new CommittedTransaction(info, tally).withChanges(changes);
+  transaction = new CommittedTransaction(info, tally).withChanges(asynchronously(changes));
 });
 
 async function indexesOf(...filter: [tables: string | string[], operation?: 'insert' | 'delete' | 'update']) {

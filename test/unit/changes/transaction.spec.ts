@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Insert } from '#lib/changes/change.js';
 import { CommittedTransaction, TransactionTally } from '#lib/changes/transaction.js';
 import { SOME_TIME } from '../../support/pgoutput-encoder.js';
-import { ITEMS, ORDERS, placeAt, transactionAt } from './samples.js';
+import { asynchronously, ITEMS, ORDERS, placeAt, transactionAt } from './samples.js';
 
 describe('the tally of a transaction', () => {
   it('counts by table and operation, over all or one of either', () => {
@@ -80,7 +80,7 @@ describe('a transaction', () => {
   it('gives its changes in order, as often as it is asked', async () => {
     const info = transactionAt(0x80n);
     const changes = [0, 1, 2].map((index) => new Insert(info, ORDERS, placeAt(index), { id: index }));
-    const whole = new CommittedTransaction(info, new TransactionTally()).withChanges(changes);
+    const whole = new CommittedTransaction(info, new TransactionTally()).withChanges(asynchronously(changes));
     for (let round = 0; round < 2; round++) {
       const seen: unknown[] = [];
       for await (const change of whole.changes) seen.push(change);

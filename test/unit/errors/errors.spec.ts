@@ -2,7 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import { DuplicateAppError, LifecycleError, UnknownAppError } from '#lib/errors/app.error.js';
 import { PgListenerConfigError } from '#lib/errors/config.error.js';
 import { DecodeError } from '#lib/errors/decode.error.js';
-import { HandlerDefinitionError, TablePatternError, TransactionTooLargeError } from '#lib/errors/handler.error.js';
+import { HandlerHaltError, ParkedFilterError, ParkingError, SpillError } from '#lib/errors/delivery.error.js';
+import { HandlerDefinitionError, TablePatternError } from '#lib/errors/handler.error.js';
+import { HaltApp, ParkChange, RetryChange, SkipChange } from '#lib/errors/verdict.error.js';
 import { PgListenerError } from '#lib/errors/pg-listener.error.js';
 import * as replication from '#lib/errors/replication.error.js';
 
@@ -14,7 +16,14 @@ const CODES = new Map<PgListenerError, string>([
   [new DecodeError('x', { messageType: 'Insert', offset: 1 }), 'PG_LISTENER_DECODE'],
   [new HandlerDefinitionError(['x']), 'PG_LISTENER_HANDLERS'],
   [new TablePatternError('x', 'is bad'), 'PG_LISTENER_TABLE_PATTERN'],
-  [new TransactionTooLargeError('x', '0/1', 'it'), 'PG_LISTENER_TRANSACTION_TOO_LARGE'],
+  [new HandlerHaltError('x'), 'PG_LISTENER_HANDLER_HALT'],
+  [new ParkingError('x'), 'PG_LISTENER_PARKING'],
+  [new SpillError('x'), 'PG_LISTENER_SPILL'],
+  [new ParkedFilterError('x'), 'PG_LISTENER_PARKED_FILTER'],
+  [new RetryChange(), 'PG_LISTENER_RETRY_CHANGE'],
+  [new ParkChange(), 'PG_LISTENER_PARK_CHANGE'],
+  [new SkipChange(), 'PG_LISTENER_SKIP_CHANGE'],
+  [new HaltApp(), 'PG_LISTENER_HALT_APP'],
   [new replication.ConnectionError('x'), 'PG_LISTENER_CONNECTION'],
   [new replication.AuthenticationError('x'), 'PG_LISTENER_AUTHENTICATION'],
   [new replication.ServerSetupError('x'), 'PG_LISTENER_SERVER_SETUP'],
@@ -26,7 +35,7 @@ const CODES = new Map<PgListenerError, string>([
   [new replication.StartupTimeoutError('x'), 'PG_LISTENER_STARTUP_TIMEOUT'],
 ]);
 /** What time may mend: these are tried again. */
-const PASSING = ['PG_LISTENER_CONNECTION', 'PG_LISTENER_SLOT_IN_USE', 'PG_LISTENER_SERVER_BUSY'];
+const PASSING = ['PG_LISTENER_PARKING', 'PG_LISTENER_CONNECTION', 'PG_LISTENER_SLOT_IN_USE', 'PG_LISTENER_SERVER_BUSY'];
 
 describe('errors', () => {
   it.each([...CODES].map(([error, code]) => [error.name, code, error] as const))(

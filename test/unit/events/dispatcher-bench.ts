@@ -1,12 +1,13 @@
-import { Insert, type RowChange } from '#lib/changes/change.js';
+import { Insert, type ChangePlace, type RowChange } from '#lib/changes/change.js';
 import { LogicalMessageEvent } from '#lib/changes/logical-message.js';
-import { CommittedTransaction, TransactionInfo, TransactionTally } from '#lib/changes/transaction.js';
+import { CommittedTransaction, TransactionInfo, TransactionTally, type TableName } from '#lib/changes/transaction.js';
 import { ChangeStreams } from '#lib/events/change-streams.js';
 import { EventsDispatcher } from '#lib/events/events.dispatcher.js';
 import { HandlerRegistry } from '#lib/events/handler-registry.js';
 import { HandlerRunner } from '#lib/events/handler-runner.js';
 import type { HandlerDefinition } from '#lib/interfaces/handler-definition.interface.js';
 import type { PgListenerContext } from '#lib/interfaces/handler.interface.js';
+import { MemoryParkedStore } from '#lib/testing/memory-parked.store.js';
 import { SOME_TIME } from '../../support/pgoutput-encoder.js';
 
 /** A handler: by default of every operation on `orders`. */
@@ -25,6 +26,8 @@ export function definitionOf({ run, ...more }: HandlerSpec): HandlerDefinition {
     tables: ['orders'],
     operations: [],
     prefix: null,
+    concurrency: undefined,
+    batch: undefined,
     retry: undefined,
     onExhausted: undefined,
     instance: {},
@@ -38,16 +41,23 @@ export function runnerOf(spec: HandlerSpec, retry = RETRY): HandlerRunner {
   return new HandlerRunner(definitionOf(spec), { app: 'default', retry, onExhausted: 'block' });
 }
 
-/** A dispatcher with real handlers, and with transactions made by hand on its other side. */
-export class DispatcherBench {
+export interface BenchOptions {
+  readonly limits?: { changes: number; bytes: number };
+  readonly store?: MemoryParkedStore;
+}
+
+/** A dispatcher with real handlers, and what it says. */
+export class DispatcherUnderTest {
   readonly streams = new ChangeStreams();
   readonly errors: string[] = [];
   readonly stacks: (string | undefined)[] = [];
   readonly faults: Error[] = [];
+  readonly store: MemoryParkedStore;
   readonly dispatcher: EventsDispatcher;
   rooms = 0;
 
-  constructor(handlers: readonly HandlerSpec[], options: { limits?: { changes: number; bytes: number } } = {}) {
+  constructor(handlers: readonly HandlerSpec[], { limits, store }: BenchOptions = {}) {
+    this.store = store ?? new MemoryParkedStore();
     const logger = {
       log: () => undefined,
       warn: () => undefined,
@@ -58,19 +68,24 @@ export class DispatcherBench {
     };
     this.dispatcher = new EventsDispatcher({
       app: 'default',
-      limits: options.limits ?? { changes: 1_000, bytes: 1_000_000 },
+      limits: limits ?? { changes: 1_000, bytes: 1_000_000 },
       registry: new HandlerRegistry(
         handlers.map((spec) => runnerOf(spec)),
         this.streams,
       ),
       streams: this.streams,
+      parked: this.store,
+      loadsParked: true,
       logger,
       onFault: (error) => this.faults.push(error),
     });
     this.dispatcher.onRoom = () => this.rooms++;
     this.dispatcher.begin();
   }
+}
 
+/** With transactions made by hand on its other side. */
+export class DispatcherBench extends DispatcherUnderTest {
   transaction(commitLsn: bigint): TransactionUnderTest {
     return new TransactionUnderTest(this.dispatcher, commitLsn);
   }
@@ -115,11 +130,15 @@ export class TransactionUnderTest {
 
   /** Inserts a row with this id. */
   change(id: number, table = 'orders', bytes = BYTES): this {
+    return this.hand((relation, place) => new Insert(this.info, relation, place, { id }), table, bytes);
+  }
+
+  hand(make: (relation: TableName, place: ChangePlace) => RowChange, table = 'orders', bytes = BYTES): this {
     const place = placeAt(this.commitLsn - 0x80n + BigInt(this.index), this.index++);
-    const change = new Insert(this.info, { schema: 'public', table }, place, { id });
-    this.tally.add(change.relation, 'insert');
+    const change = make({ schema: 'public', table }, place);
+    this.tally.add(change.relation, change.operation);
     this.changes.push(change);
-    this.dispatcher.change(change, this.dispatcher.route('public', table), bytes);
+    this.dispatcher.change(change, this.dispatcher.route(described(table)), bytes, null);
     return this;
   }
 
@@ -133,6 +152,11 @@ export class TransactionUnderTest {
     this.dispatcher.commit(new CommittedTransaction(this.info, this.tally), { settle: () => this.settled++ });
     return this;
   }
+}
+
+/** A table whose rows are told apart by `id`. */
+export function described(table: string, schema = 'public') {
+  return { schema, table, keyColumns: ['id'], signature: '' };
 }
 
 function placeAt(wal: bigint, index: number) {

@@ -34,7 +34,7 @@ describe('abandoning', () => {
       late[end](undefined as never);
       await turns();
       expect(transaction!.settled).toBe(0);
-      expect(bench.dispatcher.failures).toBe(0);
+      expect(bench.dispatcher.desk.failures).toBe(0);
       expect(handler.signals.map(({ aborted }) => aborted)).toEqual([true, false]);
       again.resolve();
       await turns();
@@ -62,6 +62,6 @@ describe('abandoning', () => {
     const before = attempts;
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(attempts).toBe(before);
-    expect(bench.dispatcher.blocked).toBeNull();
+    expect(bench.dispatcher.desk.blockedHandler).toBeNull();
   });
 });

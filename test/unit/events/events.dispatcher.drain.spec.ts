@@ -74,7 +74,7 @@ describe('draining', () => {
     const draining = bench.dispatcher.drain();
     wait.reject(new Error('the pool is closed'));
     await draining;
-    expect(bench.dispatcher.failures).toBe(0);
+    expect(bench.dispatcher.desk.failures).toBe(0);
     expect(bench.errors).toEqual([]);
     expect(transaction!.settled).toBe(0);
     handler.waits.clear();
@@ -95,7 +95,7 @@ describe('draining', () => {
     const draining = bench.dispatcher.drain();
     transaction.change(2).commit();
     await draining;
-    expect(bench.dispatcher.failures).toBe(0);
+    expect(bench.dispatcher.desk.failures).toBe(0);
     expect(transaction.settled).toBe(0);
   });
 
@@ -104,9 +104,9 @@ describe('draining', () => {
       { retry: { minDelayMs: 10_000, maxDelayMs: 10_000 }, run: () => Promise.reject(new Error('again')) },
     ]);
     bench.deliver(1);
-    await until(() => bench.dispatcher.failures === 1);
+    await until(() => bench.dispatcher.desk.failures === 1);
     await bench.dispatcher.drain();
-    expect(bench.dispatcher.blocked).toBeNull();
+    expect(bench.dispatcher.desk.blockedHandler).toBeNull();
   });
 
   it('finishes a message that is in hand, and begins nothing after it', async () => {

@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-import { TransactionTooLargeError } from '#lib/errors/handler.error.js';
 import type { Transaction } from '#lib/interfaces/transaction.interface.js';
 import { waitFor } from '../../support/wait.js';
 import { turns } from '../waiting.js';
@@ -145,23 +144,12 @@ describe('a whole transaction', () => {
   it.each([
     ['changes', { changes: 2, bytes: 1_000_000 }],
     ['bytes', { changes: 1_000, bytes: 250 }],
-  ])(
-    'that is larger than the limit of %s is a fault which names both limits, and nothing is settled',
-    async (_what, limits) => {
-      const { bench, seen } = wholeBench(limits);
-      const transaction = bench.transaction(0x100n).change(1).change(2).change(3).change(4).commit();
-      await turns();
-      expect(bench.faults).toHaveLength(1);
-      expect(bench.faults[0]).toBeInstanceOf(TransactionTooLargeError);
-      expect(bench.faults[0]!.message).toContain(
-        `committed at 0/100 is larger than the limits (${limits.changes} changes`,
-      );
-      expect(bench.faults[0]).toMatchObject({ app: 'default', fatal: true });
-      expect(seen).toEqual([]);
-      expect(transaction.settled).toBe(0);
-      expect(bench.dispatcher.queue).toMatchObject({ pendingChanges: 0, pendingBytes: 0 });
-      bench.dispatcher.begin();
-      expect(bench.dispatcher.handedOver).toBeNull();
-    },
-  );
+  ])('that is larger than the limit of %s is given whole all the same', async (_what, limits) => {
+    const { bench, seen } = wholeBench(limits);
+    const transaction = bench.transaction(0x100n).change(1).change(2).change(3).change(4).commit();
+    await turns();
+    expect(seen).toEqual([{ ids: [1, 2, 3, 4], size: 4 }]);
+    expect(transaction.settled).toBe(1);
+    expect(bench.faults).toEqual([]);
+  });
 });

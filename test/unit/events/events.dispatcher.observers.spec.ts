@@ -64,6 +64,7 @@ describe('observers', () => {
     const transactions = bench.deliver(1, 2);
     expect({ handled, seen }).toEqual({ handled: [1, 2], seen: [1, 2] });
     expect(transactions.map(({ settled }) => settled)).toEqual([1, 1]);
+    expect(bench.dispatcher.queue).toMatchObject({ pendingChanges: 0, pendingBytes: 0 });
     await until(() => uncaught.length === 2);
     expect(uncaught).toEqual([fault, fault]);
   });

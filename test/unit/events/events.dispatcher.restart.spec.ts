@@ -96,7 +96,7 @@ describe('a new run', () => {
       },
     ]);
     bench.deliver(1);
-    await until(() => bench.dispatcher.failures === 1);
+    await until(() => bench.dispatcher.desk.failures === 1);
     restart(bench);
     const [transaction] = bench.deliver(1);
     const draining = bench.dispatcher.drain();
@@ -145,5 +145,45 @@ describe('abandoning twice', () => {
     bench.dispatcher.abandon();
     bench.dispatcher.abandon();
     expect(bench.dispatcher.queue).toMatchObject({ pendingChanges: 0, pendingBytes: 0 });
+  });
+});
+
+describe('standing by', () => {
+  const failing = { retry: { minDelayMs: 20, maxDelayMs: 20 }, onExhausted: 'block' as const };
+
+  it.each([
+    ['in turn', {}],
+    ['in a lane', { concurrency: 4 }],
+  ])('gives up what waits for its next try %s: the next stream begins with it', async (_where, more) => {
+    const seen: number[] = [];
+    const bench = new DispatcherBench([
+      { ...failing, ...more, run: (change: RowChange) => (seen.push(idOf(change)), Promise.reject(new Error('no'))) },
+    ]);
+    const [transaction] = bench.deliver(1);
+    await until(() => bench.dispatcher.desk.failures === 1);
+    bench.dispatcher.abort();
+    bench.dispatcher.standBy();
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(seen).toEqual([1]);
+    expect(transaction!.settled).toBe(0);
+    bench.dispatcher.hold();
+    expect(bench.dispatcher.handedOver).toBeNull();
+    await bench.dispatcher.open();
+    bench.deliver(2);
+    await until(() => seen.includes(2));
+    await bench.dispatcher.drain();
+  });
+
+  it('lets a handler finish that runs', async () => {
+    const handler = new WaitingHandler();
+    const bench = new DispatcherBench([handler.spec]);
+    const wait = handler.waitAt(1);
+    bench.deliver(1);
+    bench.dispatcher.abort();
+    bench.dispatcher.standBy();
+    expect(handler.signals[0]!.aborted).toBe(false);
+    wait.resolve();
+    await turns();
+    expect(bench.dispatcher.changesHandled).toBe(1);
   });
 });

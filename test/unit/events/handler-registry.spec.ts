@@ -3,7 +3,7 @@ import { TablePattern } from '#lib/changes/table-pattern.js';
 import { ALL_OPERATIONS, ChangeStreams, operationMask } from '#lib/events/change-streams.js';
 import { HandlerRegistry } from '#lib/events/handler-registry.js';
 import type { Operation } from '#lib/interfaces/change.interface.js';
-import { runnerOf, type HandlerSpec } from './dispatcher-bench.js';
+import { described, runnerOf, type HandlerSpec } from './dispatcher-bench.js';
 
 const [INSERT, UPDATE, DELETE, TRUNCATE] = [1, 2, 4, 8] as const;
 
@@ -25,7 +25,7 @@ describe('a route', () => {
       spec('c', ['orders'], ['insert']),
       spec('d', ['items']),
     );
-    const { runners } = registry.route('public', 'orders');
+    const { runners } = registry.route(described('orders'));
     const ids = Object.entries(runners).map(([operation, each]) => [operation, each.map(({ id }) => id)]);
     expect(Object.fromEntries(ids)).toEqual({
       insert: ['a', 'b', 'c'],
@@ -37,30 +37,30 @@ describe('a route', () => {
 
   it('asks for the operations that somebody handles, and no others', () => {
     const { registry } = registryOf(spec('a', ['orders'], ['insert']), spec('b', ['orders', 'items'], ['truncate']));
-    expect(registry.route('public', 'orders').mask).toBe(INSERT | TRUNCATE);
-    expect(registry.route('public', 'items').mask).toBe(TRUNCATE);
-    expect(registry.route('shop', 'orders').mask).toBe(0);
+    expect(registry.route(described('orders')).mask).toBe(INSERT | TRUNCATE);
+    expect(registry.route(described('items')).mask).toBe(TRUNCATE);
+    expect(registry.route(described('orders', 'shop')).mask).toBe(0);
   });
 
   it('asks for nothing where snapshots alone are handled: they do not come over the stream', () => {
     const { registry } = registryOf(spec('a', ['orders'], ['snapshot']));
-    expect(registry.route('public', 'orders')).toMatchObject({ mask: 0, runners: { insert: [] } });
+    expect(registry.route(described('orders'))).toMatchObject({ mask: 0, runners: { insert: [] } });
   });
 
   it('is one object for a table, however often it is asked for', () => {
     const { registry } = registryOf(spec('a', ['orders']));
-    expect(registry.route('public', 'orders')).toBe(registry.route('public', 'orders'));
+    expect(registry.route(described('orders'))).toBe(registry.route(described('orders')));
   });
 
   it('does not mistake one table for another of a similar name', () => {
     const { registry } = registryOf(spec('a', ['"a.b".c']));
-    expect(registry.route('a.b', 'c').mask).toBe(ALL_OPERATIONS);
-    expect(registry.route('a', 'b.c').mask).toBe(0);
+    expect(registry.route(described('c', 'a.b')).mask).toBe(ALL_OPERATIONS);
+    expect(registry.route(described('b.c', 'a')).mask).toBe(0);
   });
 
   it('asks for everything where a handler takes whole transactions, without being one of its handlers', () => {
     const { registry } = registryOf(spec('a', [], [], { kind: 'transaction' }));
-    expect(registry.route('public', 'orders')).toMatchObject({
+    expect(registry.route(described('orders'))).toMatchObject({
       mask: ALL_OPERATIONS,
       runners: { insert: [], update: [], delete: [], truncate: [] },
     });
@@ -71,8 +71,8 @@ describe('a route', () => {
 describe('a route with observers', () => {
   it('asks for what they want too, from when they come until they leave', () => {
     const { registry, streams } = registryOf(spec('a', ['orders'], ['insert']));
-    const route = registry.route('public', 'orders');
-    const elsewhere = registry.route('public', 'items');
+    const route = registry.route(described('orders'));
+    const elsewhere = registry.route(described('items'));
     const subscription = streams.changes(new TablePattern(['orders']), DELETE).subscribe();
     expect([route.mask, elsewhere.mask]).toEqual([INSERT | DELETE, 0]);
     const another = streams.changes(new TablePattern(['*']), UPDATE).subscribe();
@@ -87,14 +87,14 @@ describe('a route with observers', () => {
   it('knows of those that came before the table was described', () => {
     const { registry, streams } = registryOf();
     streams.changes(new TablePattern(['orders']), DELETE).subscribe();
-    expect(registry.route('public', 'orders')).toMatchObject({ mask: DELETE });
-    expect(registry.route('public', 'orders').watches).toHaveLength(1);
+    expect(registry.route(described('orders'))).toMatchObject({ mask: DELETE });
+    expect(registry.route(described('orders')).watches).toHaveLength(1);
   });
 
   it('asks for no more when the application has closed', () => {
     const { registry, streams } = registryOf(spec('a', ['orders'], ['insert']));
     streams.changes(new TablePattern(['*']), ALL_OPERATIONS).subscribe();
-    const route = registry.route('public', 'orders');
+    const route = registry.route(described('orders'));
     streams.close();
     expect(route.mask).toBe(INSERT);
   });

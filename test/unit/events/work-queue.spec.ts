@@ -4,14 +4,19 @@ import { Insert } from '#lib/changes/change.js';
 import { LogicalMessageEvent } from '#lib/changes/logical-message.js';
 import { CommittedTransaction, TransactionInfo, TransactionTally } from '#lib/changes/transaction.js';
 import { Route } from '#lib/events/handler-registry.js';
-import { describeWork, WorkQueue, type Work } from '#lib/events/work-queue.js';
+import { ChangeWork, describeWork, type Work } from '#lib/events/work.js';
+import { WorkQueue } from '#lib/events/work-queue.js';
 
 const INFO = new TransactionInfo('default', 0x100n, 1, new Date(0));
-const ROUTE = new Route('public', 'orders', { insert: [], update: [], delete: [], truncate: [] }, 0);
+const ROUTE = new Route(
+  { schema: 'public', table: 'orders', keyColumns: ['id'], signature: '' },
+  { insert: [], update: [], delete: [], truncate: [] },
+  0,
+);
 const PLACE = { walHigh: 0, walLow: 0, ordinal: 0, index: 3 };
 
 function changeOf(bytes: number): Work {
-  return { kind: 'change', change: new Insert(INFO, ROUTE, PLACE, { id: 4_711 }), route: ROUTE, bytes };
+  return new ChangeWork(new Insert(INFO, ROUTE.table, PLACE, { id: 4_711 }), ROUTE, bytes, null);
 }
 const COMMIT: Work = {
   kind: 'commit',

@@ -2,7 +2,7 @@ import { OidDatabase } from '#lib/decoder/oid-database.js';
 import type { LogicalMessageEvent } from '#lib/changes/logical-message.js';
 import type { RowChange } from '#lib/changes/change.js';
 import type { CommittedTransaction } from '#lib/changes/transaction.js';
-import type { DeliveryUnit, TransactionSink } from '#lib/interfaces/transaction-sink.interface.js';
+import type { DeliveryUnit, RoutedTable, TransactionSink } from '#lib/interfaces/transaction-sink.interface.js';
 import type { WalPosition } from '#lib/interfaces/wal-position.interface.js';
 import { DeliveryProgress } from '#lib/replication/delivery-progress.js';
 import { ReplicationPublisher } from '#lib/replication/replication.publisher.js';
@@ -16,6 +16,8 @@ export class FakeSink implements TransactionSink {
   readonly asked: string[] = [];
   readonly sizes: number[] = [];
   readonly routes = new Map<string, { mask: number }>();
+  /** Transactions that are handed over and not settled. */
+  readonly held = new Set<bigint>();
   prefixes: readonly string[] = [];
   mask = 15;
   watchesTransactions = false;
@@ -23,7 +25,7 @@ export class FakeSink implements TransactionSink {
   isFull = false;
   onRoom = (): void => undefined;
 
-  route(schema: string, table: string): { mask: number } {
+  route({ schema, table }: RoutedTable): { mask: number } {
     this.asked.push(`${schema}.${table}`);
     const route = { mask: this.mask };
     this.routes.set(`${schema}.${table}`, route);
@@ -47,6 +49,13 @@ export class FakeSink implements TransactionSink {
     this.commits.push(transaction);
     this.units.push(unit);
   }
+  holdsTransaction(commitLsn: bigint): boolean {
+    return this.held.has(commitLsn);
+  }
+  hold(): void {}
+  async open(): Promise<void> {}
+  confirmedUpTo(): void {}
+  standBy(): void {}
   abort(): void {}
   forget(): void {}
   turn(): void {}
@@ -87,6 +96,7 @@ export class Connection {
       customTypes: undefined,
       progress,
       counters,
+      primaryKeys: new Map(),
       received: (lsn) => received.push(lsn),
     });
   }

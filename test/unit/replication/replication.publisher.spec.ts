@@ -150,6 +150,32 @@ describe('a transaction of which nobody wants anything', () => {
   });
 });
 
+describe('the index of a change', () => {
+  it('counts from 0 in each transaction', () => {
+    connection
+      .send(0x100n, begin(0x200n))
+      .send(0n, ORDERS)
+      .send(0x100n, insert(1, ['1']))
+      .send(0x110n, insert(1, ['2']))
+      .send(0x200n, commit(0x200n, 0x230n))
+      .send(0x240n, begin(0x300n))
+      .send(0x240n, insert(1, ['3']))
+      .send(0x300n, commit(0x300n, 0x330n));
+    expect(bench.sink.changes.map(({ id }) => id)).toEqual(['0/200/0', '0/200/1', '0/300/0']);
+  });
+
+  it('does not count messages: who asks for them has the same identities as who does not', () => {
+    bench.sink.prefixes = ['outbox'];
+    connection
+      .send(0x100n, begin(0x200n))
+      .send(0n, ORDERS)
+      .send(0x100n, logicalMessage(true, 0x100n, 'outbox', 'hello'))
+      .send(0x110n, insert(1, ['1']));
+    expect(bench.sink.messages).toHaveLength(1);
+    expect(bench.sink.changes[0]).toMatchObject({ id: '0/200/0', index: 0 });
+  });
+});
+
 describe('our own schema', () => {
   it('is never asked for, delivered or counted', () => {
     connection.send(0x100n, begin(0x200n)).send(0n, OURS).send(0n, ORDERS);
@@ -162,6 +188,54 @@ describe('our own schema', () => {
     expect(bench.sink.rows).toEqual(['truncate orders', 5]);
     expect(bench.sink.changes.map(({ index }) => index)).toEqual([0, 1]);
     expect(bench.sink.commits[0]!.size).toBe(2);
+  });
+
+  it('makes a transaction nobody’s where there is nothing else in it, even for those who hear every transaction', () => {
+    bench.sink.watchesTransactions = true;
+    connection.send(0x100n, begin(0x200n)).send(0n, OURS);
+    connection.send(0x100n, insert(2, ['1'])).send(0x200n, commit(0x200n, 0x230n));
+    expect(bench.sink.commits).toEqual([]);
+    expect(connection.tracker).toMatchObject({ confirmable: 0x230n, deliveredEnd: 0n });
+  });
+
+  it('and one without anything that is published, which the server tells of before 15, is nobody’s either', () => {
+    bench.sink.watchesTransactions = true;
+    connection.send(0x240n, begin(0x250n)).send(0x250n, commit(0x250n, 0x260n));
+    expect(bench.sink.commits).toEqual([]);
+    expect(connection.tracker).toMatchObject({ confirmable: 0x260n, deliveredEnd: 0n });
+    connection.send(0x270n, begin(0x280n)).send(0n, ORDERS);
+    connection.send(0x270n, insert(1, ['1'])).send(0x280n, commit(0x280n, 0x290n));
+    expect(bench.sink.commits).toHaveLength(1);
+    bench.sink.settleAll();
+    expect(connection.tracker).toMatchObject({ confirmable: 0x290n, deliveredEnd: 0x290n });
+  });
+});
+
+describe('what counts as delivered', () => {
+  const one = (lsn: bigint): void => {
+    connection
+      .send(lsn, begin(lsn + 0x10n))
+      .send(0n, ORDERS)
+      .send(lsn, insert(1, ['1']));
+    connection.send(lsn + 0x10n, commit(lsn + 0x10n, lsn + 0x20n));
+  };
+
+  it('is what handlers have finished, and what they had finished on an earlier connection', () => {
+    one(0x100n);
+    expect(bench.progress.reached).toBe(0n);
+    bench.sink.settleAll();
+    expect(connection.tracker.deliveredEnd).toBe(0x120n);
+    expect(bench.progress.reached).toBe(0x120n);
+    connection = bench.connect();
+    one(0x100n);
+    expect(bench.sink.rows).toEqual([1]);
+    expect(connection.tracker.deliveredEnd).toBe(0x120n);
+  });
+
+  it('is not what nobody wants', () => {
+    connection.send(0x100n, begin(0x200n)).send(0x200n, commit(0x200n, 0x230n));
+    expect(connection.tracker).toMatchObject({ confirmable: 0x230n, settledEnd: 0x230n, deliveredEnd: 0n });
+    expect(bench.progress.reached).toBe(0n);
   });
 });
 

@@ -1,0 +1,65 @@
+import { OWN_SCHEMA } from '../changes/own-schema.js';
+
+/**
+ * The tables of our own, in the source database. Statements are printed for roles that lack the right to run them, so
+ * they may be run again at any time.
+ */
+export const OWN_TABLES: readonly string[] = [
+  `CREATE SCHEMA IF NOT EXISTS ${OWN_SCHEMA}`,
+  // One row for each slot: who owns it, and what was confirmed at most. A re-created slot bears no mark of its own.
+  `CREATE TABLE IF NOT EXISTS ${OWN_SCHEMA}.slots (
+  slot_name text PRIMARY KEY,
+  service text,
+  app text NOT NULL,
+  system_identifier text NOT NULL,
+  timeline text NOT NULL,
+  confirmed_lsn pg_lsn NOT NULL,
+  epoch bigint NOT NULL DEFAULT 0,
+  handlers jsonb NOT NULL DEFAULT '{}',
+  recorded_at timestamptz NOT NULL DEFAULT now()
+)`,
+  // Where changes may be missing. Acknowledged by a person or a policy, resolved when a stream has begun behind it.
+  `CREATE TABLE IF NOT EXISTS ${OWN_SCHEMA}.gaps (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  slot_name text NOT NULL,
+  app text NOT NULL,
+  kind text NOT NULL,
+  from_lsn pg_lsn,
+  to_lsn pg_lsn,
+  detail text NOT NULL,
+  detected_at timestamptz NOT NULL DEFAULT now(),
+  acknowledged_at timestamptz,
+  acknowledged_by text,
+  resolved_at timestamptz
+)`,
+  // One row for each change and handler. xid and time tell one history of the log from another, where positions come twice.
+  `CREATE TABLE IF NOT EXISTS ${OWN_SCHEMA}.parked (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  slot_name text NOT NULL,
+  app text NOT NULL,
+  handler text NOT NULL,
+  schema_name text,
+  table_name text,
+  operation text,
+  keys text[] NOT NULL,
+  commit_lsn pg_lsn NOT NULL,
+  wal_lsn pg_lsn NOT NULL,
+  ordinal integer NOT NULL,
+  xid bigint NOT NULL,
+  commit_timestamp timestamptz NOT NULL,
+  index integer NOT NULL,
+  origin text,
+  relation jsonb,
+  message bytea NOT NULL,
+  change jsonb,
+  error text,
+  attempts integer NOT NULL,
+  parked_at timestamptz NOT NULL DEFAULT now(),
+  last_attempt_at timestamptz,
+  request text,
+  UNIQUE (slot_name, handler, commit_lsn, wal_lsn, ordinal, xid, commit_timestamp)
+)`,
+  `CREATE INDEX IF NOT EXISTS parked_by_key ON ${OWN_SCHEMA}.parked (slot_name, handler, schema_name, table_name, id)`,
+  `CREATE INDEX IF NOT EXISTS parked_in_order ON ${OWN_SCHEMA}.parked (slot_name, commit_lsn, wal_lsn, ordinal, id)`,
+  `CREATE INDEX IF NOT EXISTS parked_requests ON ${OWN_SCHEMA}.parked (slot_name) WHERE request IS NOT NULL`,
+];

@@ -1,0 +1,24 @@
+import { PgParkedStore, type PgParkedStoreOptions } from '#lib/store/parked.store.js';
+import { LogCollector } from '../application.js';
+
+let stores = 0;
+
+/** A store that shares its rows with nobody, where no slot is given. */
+export function openStore(
+  connectionString: string,
+  options: Partial<PgParkedStoreOptions> = {},
+): PgParkedStore & { readonly logs: LogCollector } {
+  const logs = new LogCollector();
+  const store = new PgParkedStore(
+    { app: 'default', connection: { connectionString } },
+    {
+      slotName: `slot_${stores++}`,
+      app: 'default',
+      customTypes: undefined,
+      lease: { slotName: null, epoch: null },
+      logger: logs,
+      ...options,
+    },
+  );
+  return Object.assign(store, { logs });
+}
