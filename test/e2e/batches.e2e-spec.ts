@@ -79,12 +79,20 @@ describe('arrays of changes', () => {
   }
 
   it('copy a table with one statement for 500 rows, each row once', async () => {
-    const handler = batchHandler({ batch: { size: 500 } }, copy);
+    let open = (): void => undefined;
+    const gate = new Promise<void>((done) => (open = done));
+    const handler = batchHandler({ batch: { size: 500 } }, async (changes) => {
+      await gate;
+      await copy(changes);
+    });
     await start(handler);
     for (let part = 0; part < 20; part++) {
       await db.query(`INSERT INTO readings SELECT n, n FROM generate_series(${part * 1_000}, ${part * 1_000 + 999}) n`);
     }
     await db.query('UPDATE readings SET value = -1 WHERE id < 100');
+    // As much as the app takes in: whether arrays are full must not depend on who is faster, the server or the copying.
+    await waitFor(() => app!.listener.stats().pendingChanges >= 10_000, 'more than an array to wait');
+    open();
     await waitForCount(copies, 20_100, () => app!.logs.lines.join('\n'));
     const [{ rows, wrong }] = await db.query(
       `SELECT count(DISTINCT c.id)::int AS rows, count(*) FILTER (WHERE c.value <> r.value)::int AS wrong
@@ -99,8 +107,13 @@ describe('arrays of changes', () => {
   it('run side by side with `concurrency`, and keep the order of each key', async () => {
     let running = 0;
     let most = 0;
+    let open = (): void => undefined;
+    // The first 200 rows are four arrays at least: none ends before the fourth has begun, however slowly they come.
+    const gate = new Promise<void>((done) => (open = done));
     const handler = batchHandler({ batch: { size: 50 }, concurrency: 4 }, async (changes) => {
       most = Math.max(most, ++running);
+      if (running === 4) open();
+      await gate;
       await copy(changes);
       running--;
     });

@@ -11,7 +11,7 @@ import {
 } from 'nestjs-pg-listener';
 import { parseLsn } from '#lib/protocol/lsn.js';
 import { recorderOf, TestApplications } from '../support/application.js';
-import { connect, createDatabase, type TestDatabase } from '../support/database.js';
+import { connect, createDatabase, slotToBeFree, type TestDatabase } from '../support/database.js';
 import { startProxy } from '../support/proxy.js';
 import { sleep, waitFor } from '../support/wait.js';
 
@@ -41,6 +41,7 @@ describe('delivery: at least once, in order, position held by unfinished work', 
     db.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1', [db.slot()]);
 
   it('confirms the exact end of a commit: an adjacent second commit arrives after a reconnect', async () => {
+    // Each try boots two applications and waits for a confirmation: ten may take longer than Jest's own limit.
     for (let attempt = 0; attempt < 10; attempt++) {
       const id = attempt * 2 + 1;
       let seen = 0;
@@ -56,10 +57,10 @@ describe('delivery: at least once, in order, position held by unfinished work', 
       await two.query('INSERT INTO orders VALUES ($1)', [id + 1]);
       await Promise.all([one.query('COMMIT'), sleep(1).then(() => two.query('COMMIT'))]);
       await Promise.all([one.end(), two.end()]);
-      const [before, blocked] = await waitFor(
-        () => (first.changes.length >= 2 ? first.changes.slice(-2) : null),
-        'both changes',
-      );
+      // That of the try before may come once more, where its confirmation was late.
+      const ofThisTry = (): Change[] => first.changes.filter((change) => idOf(change) >= id);
+      await waitFor(() => ofThisTry().length >= 2, 'both changes');
+      const [before, blocked] = ofThisTry();
       expect(new Set([idOf(before!), idOf(blocked!)])).toEqual(new Set([id, id + 1]));
       await waitFor(
         async () => parseLsn(await confirmed()) > parseLsn(before!.lsn),
@@ -75,7 +76,7 @@ describe('delivery: at least once, in order, position held by unfinished work', 
       await again.close();
     }
     throw new Error('No two commit records lay side by side in ten tries');
-  });
+  }, 120_000);
 
   it('awaits asynchronous handlers one after the other, in discovery order, for each change', async () => {
     const seen: string[] = [];
@@ -130,7 +131,6 @@ describe('delivery: at least once, in order, position held by unfinished work', 
     const app = await start({ connection: db.url, slot: db.slot() }, [before, Flaky]);
     const looked: number[] = [];
     app.listener.changes('orders').subscribe((change) => looked.push(idOf(change as Change)));
-    const atStart = await confirmed();
     await db.query('INSERT INTO orders VALUES (1), (2), (3)');
     await waitFor(() => before.changes.length === 3, 'all changes');
     expect(attempts).toEqual([1, 2, 3, 4, 5]);
@@ -139,7 +139,9 @@ describe('delivery: at least once, in order, position held by unfinished work', 
     expect(
       app.logs.find(/Handler Flaky.handle failed on insert of public.orders .*attempt 2.*holds until/),
     ).toBeDefined();
-    await waitFor(async () => parseLsn(await confirmed()) > parseLsn(atStart), 'the position to move on');
+    // Beyond this very commit: other databases' log moves the position, too.
+    const commit = parseLsn(before.changes[2]!.lsn);
+    await waitFor(async () => parseLsn(await confirmed()) > commit, 'the position to move on');
     expect(app.listener.stats()).toMatchObject({ failures: 4, unsettledTransactions: 0 });
   });
 
@@ -231,8 +233,7 @@ describe('delivery: at least once, in order, position held by unfinished work', 
     await waitFor(() => recorder.changes.length >= 3, 'a handler to run');
     await app.close();
     expect(recorder.changes.map(idOf)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
-    const { rows } = await db.client.query('SELECT active FROM pg_replication_slots WHERE slot_name = $1', [db.slot()]);
-    await waitFor(() => rows.every((row) => !row.active), 'the slot to be free');
+    await slotToBeFree(db, db.slot());
     const next = recorderOf('orders');
     await start({ connection: db.url, slot: db.slot() }, [next]);
     await waitFor(() => next.changes.length >= 20, 'the rest');
@@ -256,7 +257,9 @@ describe('delivery: at least once, in order, position held by unfinished work', 
     await waitFor(() => stuck.changes.length === 1, 'the change');
     const began = Date.now();
     await app.close();
-    expect(Date.now() - began).toBeLessThan(2_000);
+    // The log tells which timeout it was; the clock, which a busy machine stretches, only that it was not the default one.
+    expect(app.logs.find('Handlers have not finished within 50 ms')).toBeDefined();
+    expect(Date.now() - began).toBeLessThan(10_000);
     await waitFor(() => aborted, 'the signal');
     expect(app.logs.find('failed on')).toBeUndefined();
     const next = recorderOf('orders');

@@ -12,7 +12,7 @@ import {
 } from 'nestjs-pg-listener';
 import { startPostgres } from 'nestjs-pg-listener/testing';
 import { recorderOf, startApplication, TestApplications, type TestApplication } from '../support/application.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, slotToBeFree, type TestDatabase } from '../support/database.js';
 import { holdSlot } from '../support/slot-holder.js';
 import { startProxy, type FaultProxy } from '../support/proxy.js';
 import { sleep, waitFor } from '../support/wait.js';
@@ -103,7 +103,7 @@ describe('faults, each told apart and told how to mend', () => {
     const app = await startApplication({ connection: quiet.through(own.url), slot: own.slot() }, [recorder]);
     try {
       quiet.freeze();
-      await waitFor(() => app.listener.status.state !== 'streaming', 'the silence to be noticed', 6_000);
+      await waitFor(() => app.listener.status.state !== 'streaming', 'the silence to be noticed');
       quiet.cut();
       await waitFor(() => app.listener.status.state === 'streaming', 'the stream to come back');
       await own.query('INSERT INTO orders VALUES (1)');
@@ -198,6 +198,7 @@ describe('faults, each told apart and told how to mend', () => {
     await db.query('INSERT INTO orders VALUES (7)');
     await waitFor(() => app.listener.stats().confirmedLsn !== position, 'the position to move');
     await app.listener.stop();
+    await slotToBeFree(db, db.slot());
     await db.query('INSERT INTO orders VALUES (8)');
     await db.query('SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())', [db.slot()]);
     await expect(app.listener.start()).rejects.toBeInstanceOf(GapError);
@@ -274,6 +275,7 @@ describe('faults, each told apart and told how to mend', () => {
       first.logs.find(/^log Created slot .*the stream begins at [0-9A-F]+\/[0-9A-F]+; what was committed before/),
     ).toBeDefined();
     await first.close();
+    await slotToBeFree(db, db.slot());
     // Where it is recorded, it is a gap; here the record is gone too.
     await db.query('SELECT pg_drop_replication_slot($1)', [slot]);
     await db.query('DELETE FROM nestjs_pg_listener.slots');
@@ -355,12 +357,13 @@ describe('faults, each told apart and told how to mend', () => {
       await waitFor(() => losses.length === times, 'the loss');
     };
     try {
-      for (const times of [1, 2, 3, 4]) await lose(times);
-      expect(losses[3]!.retryInMs).toBeGreaterThan(500);
+      // Four times, unless a pause of this process makes a standby a calm one, whose backoff begins anew.
+      let times = 0;
+      while ((losses.at(-1)?.retryInMs ?? 0) <= 500) await lose(++times);
       await waitFor(() => listener.status.state === 'standby', 'the standby');
       await sleep(2_100);
-      await lose(5);
-      expect(losses[4]!.retryInMs).toBeLessThanOrEqual(100);
+      await lose(++times);
+      expect(losses.at(-1)!.retryInMs).toBeLessThanOrEqual(100);
       for (const { error } of losses) expect(error).toMatchObject({ code: 'PG_LISTENER_CONNECTION' });
     } finally {
       watch.unsubscribe();

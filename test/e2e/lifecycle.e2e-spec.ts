@@ -22,7 +22,7 @@ import {
   type PgListenerOptionsFactory,
 } from 'nestjs-pg-listener';
 import { LogCollector, recorderOf, startApplication } from '../support/application.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, slotToBeFree, type TestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait.js';
 
 const NOWHERE = { connection: 'postgresql://nobody:hunter2@no-such-host.invalid:5432/none', slot: 'nowhere' };
@@ -228,7 +228,8 @@ describe('the module in the life of an application', () => {
 
   it('fails the boot after startup.timeoutMs with the last error, and leaves nothing running', async () => {
     const connection = 'postgresql://u:hunter2@127.0.0.1:1/none';
-    const starting = startApplication({ connection, slot: 'late', startup: { timeoutMs: 300 } });
+    // More than a pause of this process: else the time may be up before the first refusal is heard.
+    const starting = startApplication({ connection, slot: 'late', startup: { timeoutMs: 3_000 } });
     const error: Error = await starting.then(
       () => Promise.reject(new Error('it booted')),
       (e: Error) => e,
@@ -257,7 +258,11 @@ describe('the module in the life of an application', () => {
   });
 
   it('tells every state by status$, the present one first', async () => {
-    const app = await startApplication({ connection: one.url, slot: one.slot('states'), autoStart: false });
+    const options = { connection: one.url, slot: one.slot('states') };
+    // A new slot waits for the transactions of other specs, and backs off where one of them is long.
+    await (await startApplication(options)).close();
+    await slotToBeFree(one, options.slot);
+    const app = await startApplication({ ...options, autoStart: false });
     opened.push(app);
     const states: string[] = [];
     let isComplete = false;
@@ -283,6 +288,7 @@ describe('the module in the life of an application', () => {
     const waiting = expect(listener.start()).rejects.toThrow('Stopped while it started');
     await Promise.all([stopping, listener.stop(), waiting]);
     expect(listener.status.state).toBe('stopped');
+    await slotToBeFree(one, one.slot('hasty'));
     await Promise.all([listener.stop(), listener.start()]);
     expect(listener.status.state).toBe('streaming');
   });

@@ -1,11 +1,16 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { startScript, type ChildApplication } from '../support/child.js';
-import { connect, createDatabase, type TestDatabase } from '../support/database.js';
+import { connect, createDatabase, slotToBeFree, type TestDatabase } from '../support/database.js';
 import { sleep, waitFor } from '../support/wait.js';
 
 const KILLS = 12;
 const IDS = 12;
 const PARKED = 'nestjs_pg_listener.parked';
+
+// Several children boot in each test, and what is waited for below has more patience than Jest has by default.
+jest.setTimeout(120_000);
+
+const WHOLE_TABLE = `LOCK TABLE ${PARKED} IN ACCESS EXCLUSIVE MODE`;
 
 /** What an application that parks loses when it is killed: nothing. The journal is in PostgreSQL itself. */
 describe('kill -9 of an application that parks', () => {
@@ -61,15 +66,15 @@ describe('kill -9 of an application that parks', () => {
     );
   }
 
-  /** Does something while the table of parked changes is locked by another session. */
+  /** Does something while another session holds a lock, and kills the child when a statement of it waits for that. */
   async function whileLocked(
-    mode: string,
+    lock: string,
     waiting: RegExp,
     work: () => Promise<void>,
     kill: () => Promise<void> = () => child.kill(),
   ): Promise<void> {
     const locker = await connect(db.url);
-    await locker.query(`BEGIN; LOCK TABLE ${PARKED} IN ${mode} MODE`);
+    await locker.query(`BEGIN; ${lock}`);
     try {
       await work();
       await waitFor(async () => {
@@ -79,6 +84,22 @@ describe('kill -9 of an application that parks', () => {
         return rows.some(({ query }) => waiting.test(query));
       }, `a statement that waits: ${waiting}`);
       await kill();
+    } finally {
+      await locker.end();
+    }
+  }
+
+  /**
+   * Does something while the child cannot record a position, and so confirms none, however long it takes: that is tried
+   * every second. A lock that parking shares.
+   */
+  async function whileUnconfirmed(work: () => Promise<void>): Promise<void> {
+    const locker = await connect(db.url);
+    await locker.query('BEGIN');
+    const sql = 'SELECT FROM nestjs_pg_listener.slots WHERE slot_name = $1 FOR SHARE';
+    expect((await locker.query(sql, [slot])).rowCount).toBe(1);
+    try {
+      await work();
     } finally {
       await locker.end();
     }
@@ -96,6 +117,8 @@ describe('kill -9 of an application that parks', () => {
   /** Heals everything, has it tried again, and looks into the journal. */
   async function expectNothingLost(): Promise<void> {
     await db.query('TRUNCATE poison');
+    // The last of the stream: once it is in the journal, what came again before it is there, too, and adds nothing later.
+    await write(IDS + 1);
     await waitFor(
       async () => {
         child.messages.length = 0;
@@ -138,7 +161,7 @@ describe('kill -9 of an application that parks', () => {
 
   it('while it is written into the table, which goes on without the process', async () => {
     await db.query('INSERT INTO poison VALUES (1)');
-    await whileLocked('ACCESS EXCLUSIVE', /INSERT INTO nestjs_pg_listener.parked/, () => write(2, 1, 1, 2));
+    await whileLocked(WHOLE_TABLE, /INSERT INTO nestjs_pg_listener.parked/, () => write(2, 1, 1, 2));
     await isParked(1);
     await boot();
     await isParked(2);
@@ -148,10 +171,12 @@ describe('kill -9 of an application that parks', () => {
   it('while it is written into the table, and the write is lost with the process', async () => {
     await db.query(`ALTER DATABASE ${db.name} SET wal_sender_timeout = '500ms'`);
     await child.kill();
+    // One that stands by is ready, too; it would stop at the lock, before it streams and has anything to park.
+    await slotToBeFree(db, slot);
     await boot();
     await db.query('INSERT INTO poison VALUES (1)');
     await whileLocked(
-      'ACCESS EXCLUSIVE',
+      WHOLE_TABLE,
       /INSERT INTO nestjs_pg_listener.parked/,
       () => write(2, 1, 1, 2),
       async () => {
@@ -170,12 +195,14 @@ describe('kill -9 of an application that parks', () => {
   });
 
   it('after that, and before anything of it is confirmed, where an earlier change of its key comes again too', async () => {
-    await write(1, 1);
-    await waitFor(async () => (await db.query('SELECT FROM journal')).length === 2, 'two versions');
-    await db.query('INSERT INTO poison VALUES (1)');
-    await write(1);
-    await isParked(1);
-    await child.kill();
+    await whileUnconfirmed(async () => {
+      await write(1, 1);
+      await waitFor(async () => (await db.query('SELECT FROM journal')).length === 2, 'two versions');
+      await db.query('INSERT INTO poison VALUES (1)');
+      await write(1);
+      await isParked(1);
+      await child.kill();
+    });
     expect(await confirmedAfterParked()).toBe(false);
     await boot();
     // The two before it come again, and wait: the last state of the account must be that of the change behind them.
@@ -205,7 +232,8 @@ describe('kill -9 of an application that parks', () => {
     await write(1, 1, 2, 1);
     await isParked(3);
     await db.query('TRUNCATE poison');
-    await whileLocked('SHARE ROW EXCLUSIVE', /DELETE FROM nestjs_pg_listener.parked/, async () => {
+    // The rows, not the table: the child looks for requests every second, and would stop at that before the redrive.
+    await whileLocked(`SELECT FROM ${PARKED} FOR UPDATE`, /DELETE FROM nestjs_pg_listener.parked/, async () => {
       child.process.send('retry');
       await waitFor(async () => (await db.query('SELECT FROM journal WHERE id = 1')).length > 0, 'the redrive');
     });

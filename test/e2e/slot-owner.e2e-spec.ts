@@ -9,7 +9,7 @@ import {
   type PgListenerError,
 } from 'nestjs-pg-listener';
 import { recorderOf, TestApplications } from '../support/application.js';
-import { createDatabase, withClient, type TestDatabase } from '../support/database.js';
+import { createDatabase, slotToBeFree, withClient, type TestDatabase } from '../support/database.js';
 import { slotAndRecord } from '../support/own-tables.js';
 import { waitFor } from '../support/wait.js';
 
@@ -41,6 +41,7 @@ describe('who has a slot, and with what right', () => {
     expect(whileInUse).toBeInstanceOf(SlotError);
     expect(whileInUse.message).toContain('belongs to the service "shop", not to the service "billing"');
     await holder.close();
+    await slotToBeFree(db, db.slot());
     const error = await refusal({ ...options, service: 'billing' }, [recorderOf('orders')]);
     const [rename] = /UPDATE nestjs_pg_listener\.slots [^;]+;/.exec(error.message)!;
     await db.query(rename);
@@ -76,6 +77,12 @@ describe('who has a slot, and with what right', () => {
     expect(next.listener.status.state).toBe('standby');
     await db.query('INSERT INTO orders VALUES (1)');
     await waitFor(() => old.changes.length === 1, 'the old process');
+    // Its end does not wait for ever to confirm it, and the next process would get it again.
+    const confirmed = 'SELECT FROM pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn > $2';
+    await waitFor(
+      async () => (await db.query(confirmed, [db.slot(), old.changes[0]!.lsn])).length === 1,
+      'the confirmation',
+    );
     await holder.close();
     await waitFor(() => next.listener.status.state === 'streaming', 'the take-over');
     const warning = next.logs.find(
@@ -91,6 +98,7 @@ describe('who has a slot, and with what right', () => {
       'mailer',
     ]);
     await next.close();
+    await slotToBeFree(db, db.slot());
     // Without a wait, there is nothing to have missed; and a handler that is gone is forgotten.
     const last = await start(options, [Mailer]);
     expect(last.logs.find('is new')).toBeUndefined();
@@ -128,6 +136,7 @@ describe('who has a slot, and with what right', () => {
       message: expect.stringContaining('CREATE TABLE IF NOT EXISTS'),
     });
     await listener.stop();
+    await slotToBeFree(db, db.slot());
     await db.query('SELECT pg_drop_replication_slot($1)', [db.slot()]);
     await expect(listener.start()).rejects.toBeInstanceOf(GapError);
     expect(await listener.gaps()).toMatchObject([{ id: 'process-1', kind: 'slot-missing', acknowledgedAt: null }]);
@@ -136,6 +145,7 @@ describe('who has a slot, and with what right', () => {
     expect(await listener.gaps()).toEqual([]);
     // The printed migration is all that it takes.
     await listener.stop();
+    await slotToBeFree(db, db.slot());
     await withClient(db.url, (client) => client.query(warnings[0]!.message.split(/TO "[^"]+";\):\n/)[1]!));
     await listener.start();
     expect((await slotAndRecord(db, db.slot())).epoch).toBe(1);

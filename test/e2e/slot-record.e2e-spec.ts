@@ -30,9 +30,10 @@ describe('the recorded position of a slot', () => {
     db.query('SELECT FROM pg_replication_slots WHERE active AND slot_name = $1', [db.slot()]);
 
   beforeAll(async () => {
-    // As little as can be that is not ours.
+    // As little as can be that is not ours. The timeout is more than a pause of this process: a stream that begins anew
+    // is recorded out of turn.
     server = await startPostgres({
-      settings: { wal_sender_timeout: '2s', autovacuum: 'off', checkpoint_timeout: '1h', bgwriter_delay: '10s' },
+      settings: { wal_sender_timeout: '5s', autovacuum: 'off', checkpoint_timeout: '1h', bgwriter_delay: '10s' },
     });
   });
   beforeEach(async () => {
@@ -51,7 +52,8 @@ describe('the recorded position of a slot', () => {
     const recorder = recorderOf('orders');
     const app = await start({ connection: db.url, slot: db.slot() }, [recorder]);
     const times = new Set<string>();
-    const until = Date.now() + 4_500;
+    const from = Date.now();
+    const until = from + 4_500;
     let id = 0;
     while (Date.now() < until) {
       await db.query('INSERT INTO orders VALUES ($1)', [++id]);
@@ -59,12 +61,15 @@ describe('the recorded position of a slot', () => {
       expect(recorded >= confirmed).toBe(true);
       times.add(recordedAt);
     }
+    const elapsed = Date.now() - from;
     const written = [...times].map((each) => Date.parse(each)).toSorted((a, b) => a - b);
     // The first is that of the take-over.
     const pauses = written.slice(2).map((each, index) => each - written[index + 1]!);
     console.log(`${id} transactions in 4.5 s: ${written.length - 1} records, pauses ${pauses.join(', ')} ms`);
     expect(written.length).toBeGreaterThanOrEqual(4);
-    for (const pause of pauses) expect(pause).toBeGreaterThan(900);
+    // By the clock of the one who writes: where the server is late to begin a record, the next one seems early. 990: a
+    // timer may be a moment early.
+    expect((written.length - 2) * 990).toBeLessThanOrEqual(elapsed);
     const last = await position('pg_current_wal_lsn()');
     await waitFor(() => recorder.changes.length === id, 'all changes');
     await app.close();
@@ -77,6 +82,8 @@ describe('the recorded position of a slot', () => {
   it('is not passed before the slot is taken over, although the stream runs already', async () => {
     const options = { connection: db.url, slot: db.slot() };
     await (await start(options, [recorderOf('orders')])).close();
+    // Closing waits two seconds for the server's last word; the one that is looked for below is the next stream.
+    await waitFor(async () => (await holders()).length === 0, 'the slot to be let go');
     const before = await state();
     const other = await connect(db.url);
     try {
@@ -112,8 +119,11 @@ describe('the recorded position of a slot', () => {
     await db.query('CREATE PUBLICATION everything FOR ALL TABLES');
     const recorder = recorderOf('*');
     await start({ connection: db.url, slot: db.slot(), publications: ['everything'] }, [recorder, EveryTransaction]);
+    const { recorded } = await state();
     await db.query('INSERT INTO orders VALUES (1)');
     await waitFor(async () => (await state()).epoch === 1 && recorder.changes.length === 1, 'the change');
+    // What is handled is recorded, in its own time; what comes after that is idle.
+    await waitFor(async () => (await state()).recorded > recorded, 'the record of the change');
     await sleep(2_500);
     const before = { ...(await state()), wal: await position('pg_current_wal_lsn()') };
     const transactions = EveryTransaction.count;

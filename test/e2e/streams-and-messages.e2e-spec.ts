@@ -124,7 +124,11 @@ describe('observables, transactions and logical messages', () => {
     const deletes: string[] = [];
     const summaries: TransactionSummary[] = [];
     await db.query('INSERT INTO orders VALUES (1)');
-    await waitFor(() => listener.stats().changesReceived === 1, 'the unseen change');
+    // With its commit, which is read after it: whoever subscribes in between would be told of it.
+    await waitFor(() => {
+      const { changesReceived, unsettledTransactions } = listener.stats();
+      return changesReceived === 1 && unsettledTransactions === 0;
+    }, 'the unseen commit');
     listener.transactions().subscribe((summary) => summaries.push(summary));
     const first = listener.changes('orders').subscribe((change) => all.push(`${change.operation}`));
     listener.changes(['*'], 'delete').subscribe((change) => deletes.push(`${change.table}`));

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { InsertChange } from 'nestjs-pg-listener';
 import { recorderOf, startApplication, TestApplications, type TestApplication } from '../support/application.js';
 import { startChild, type ChildApplication } from '../support/child.js';
-import { connect, createDatabase, type TestDatabase } from '../support/database.js';
+import { connect, createDatabase, slotToBeFree, type TestDatabase } from '../support/database.js';
 import { betweenLookAndStream, slotAndRecord } from '../support/own-tables.js';
 import { holdSlot } from '../support/slot-holder.js';
 import { startProxy, type FaultProxy } from '../support/proxy.js';
@@ -12,6 +12,11 @@ import { sleep, waitFor } from '../support/wait.js';
 interface Handover {
   readonly confirmed: string;
   readonly gapMs: number;
+}
+
+interface SlotLook {
+  readonly pid: number | null;
+  readonly lsn: string;
 }
 
 describe('two processes of one application', () => {
@@ -24,7 +29,8 @@ describe('two processes of one application', () => {
 
   beforeEach(async () => {
     db = await createDatabase();
-    await db.query(`ALTER DATABASE ${db.name} SET wal_sender_timeout = '2s'`);
+    // More than a pause of a process: else one that is merely slow loses its slot, and the two change their parts.
+    await db.query(`ALTER DATABASE ${db.name} SET wal_sender_timeout = '5s'`);
     await db.query(`CREATE TABLE events (writer int, id int, PRIMARY KEY (writer, id));
       CREATE TABLE journal (seq bigserial PRIMARY KEY, process int, writer int, id int, lsn pg_lsn, idx int);`);
   });
@@ -65,32 +71,36 @@ describe('two processes of one application', () => {
       30_000,
     );
 
-  /** Watches the slot until it has passed from one holder to the next. */
-  async function handover(): Promise<Handover> {
+  /** Knows who holds the slot when it resolves, and watches from there on until the next one does. */
+  async function watch(): Promise<{ readonly handover: Promise<Handover> }> {
     const client = await connect(db.url);
-    const look = async (): Promise<{ pid: number | null; lsn: string }> =>
+    const look = async (): Promise<SlotLook> =>
       (
         await client.query(
           'SELECT active_pid AS pid, confirmed_flush_lsn AS lsn FROM pg_replication_slots WHERE slot_name = $1',
           [db.slot()],
         )
       ).rows[0];
-    const { pid: before } = await look();
-    try {
-      const free = await waitFor(
-        async () => {
-          const now = await look();
-          return now.pid !== before ? now : null;
-        },
-        'the slot to be let go',
-        30_000,
-      );
-      const freeAt = Date.now();
-      await waitFor(async () => (await look()).pid !== null, 'the next holder');
-      return { confirmed: free.lsn, gapMs: Date.now() - freeAt };
-    } finally {
-      await client.end();
-    }
+    const holder = await look();
+    return { handover: passing(holder, look).finally(() => client.end()) };
+  }
+
+  async function passing(holder: SlotLook, look: () => Promise<SlotLook>): Promise<Handover> {
+    let held = holder;
+    const free = await waitFor(
+      async () => {
+        const now = await look();
+        if (now.pid !== holder.pid) return now;
+        held = now;
+        return null;
+      },
+      'the slot to be let go',
+      30_000,
+    );
+    const freeAt = Date.now();
+    await waitFor(async () => (await look()).pid !== null, 'the next holder');
+    // Where the next one has it before we look, it may have confirmed what it was delivered again.
+    return { confirmed: free.pid === null ? free.lsn : held.lsn, gapMs: Date.now() - freeAt };
   }
 
   const journaled = async (where: string): Promise<number> =>
@@ -123,10 +133,9 @@ describe('two processes of one application', () => {
     await child('standby');
     writing = write();
     await waitFor(async () => (await journaled('true')) > 200, 'the holder to be at work');
-    const watched = handover();
-    await sleep(300);
+    const { handover } = await watch();
     await holder.kill();
-    const { confirmed, gapMs } = await watched;
+    const { confirmed, gapMs } = await handover;
     await sleep(1_000);
     const total = await stopWriting();
     const twice = await expectWhole(total, confirmed);
@@ -140,10 +149,9 @@ describe('two processes of one application', () => {
     const next = await child('standby');
     writing = write();
     await waitFor(async () => (await journaled('true')) > 200, 'the holder to be at work');
-    const watched = handover();
-    await sleep(300);
+    const { handover } = await watch();
     holder.process.kill('SIGSTOP');
-    const { confirmed, gapMs } = await watched;
+    const { confirmed, gapMs } = await handover;
     await reach(next, 'streaming');
     const known = holder.messages.length;
     holder.process.kill('SIGCONT');
@@ -168,11 +176,10 @@ describe('two processes of one application', () => {
     await db.query('INSERT INTO events VALUES (1, 1)');
     await waitFor(() => first.changes.length === 1, 'the first process');
     await waitFor(async () => (await slotAndRecord(db, db.slot())).recordedAt, 'the record');
-    const watched = handover();
-    await sleep(300);
+    const { handover } = await watch();
     proxy.freeze();
     await db.query('INSERT INTO events VALUES (1, 2)');
-    const { gapMs } = await watched;
+    const { gapMs } = await handover;
     await waitFor(() => second.changes.length >= 1, 'the second process');
     await waitFor(() => cutOff.listener.status.state !== 'streaming', 'the silence to be noticed');
     proxy.cut();
@@ -187,8 +194,11 @@ describe('two processes of one application', () => {
   }, 60_000);
 
   it('one that loses the race for the slot, which it had found free, stands by: that is no failure', async () => {
+    // `holdSlot` answers nothing: the server would let it go after that time.
+    await db.query(`ALTER DATABASE ${db.name} RESET wal_sender_timeout`);
     const options = { connection: db.url, slot: db.slot() };
     await (await startApplication(options, [recorderOf('events')])).close();
+    await slotToBeFree(db, db.slot());
     const states: string[] = [];
     let app!: TestApplication;
     let holder!: Awaited<ReturnType<typeof holdSlot>>;

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 
 const SOURCES = fileURLToPath(new URL('./application', import.meta.url));
-const DEADLINE_MS = 30_000;
+export const DEADLINE_MS = 30_000;
 
 /** An application as a user has it after `nest new` and `npm install`, with the README's modules in it. */
 export class FreshApplication {

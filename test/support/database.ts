@@ -51,6 +51,15 @@ export function lockWaiters({ query }: Pick<TestDatabase, 'query'>, wanted = 1):
   return waitFor(async () => (await query(sql)).length >= wanted, `${wanted} that wait for a lock`);
 }
 
+/**
+ * Resolves when nobody holds the slot. Stopping waits two seconds for the server's last word: where that is late, whoever
+ * starts next stands by, and the slot can be neither moved nor dropped.
+ */
+export function slotToBeFree({ query }: Pick<TestDatabase, 'query'>, name: string): Promise<unknown> {
+  const sql = 'SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active';
+  return waitFor(async () => (await query(sql, [name])).length === 0, `the slot ${name} to be free`);
+}
+
 export async function connect(config: string | pg.ClientConfig): Promise<pg.Client> {
   const client = new pg.Client(config);
   client.on('error', () => undefined);
@@ -69,7 +78,7 @@ export async function withClient<T>(url: string, use: (client: pg.Client) => Pro
 
 /** Ends whoever holds the slots of a database, or of all, and drops them. */
 export async function dropSlots(admin: pg.Client, database: string | null = null): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt++) {
+  await waitFor(async () => {
     await admin.query(
       `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND ($1::text IS NULL OR database = $1)`,
       [database],
@@ -78,9 +87,8 @@ export async function dropSlots(admin: pg.Client, database: string | null = null
       `SELECT count(*) FILTER (WHERE active)::int AS active FROM pg_replication_slots WHERE $1::text IS NULL OR database = $1`,
       [database],
     );
-    if (rows[0].active === 0) break;
-    await new Promise((done) => setTimeout(done, 20));
-  }
+    return rows[0].active === 0;
+  }, 'the slots to be let go');
   await admin.query(
     `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE $1::text IS NULL OR database = $1`,
     [database],

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { DecodeError, type InsertChange } from 'nestjs-pg-listener';
 import pg from 'pg';
 import { recorderOf, startApplication } from '../../support/application.js';
-import { createDatabase, withClient, type TestDatabase } from '../../support/database.js';
+import { createDatabase, slotToBeFree, withClient, type TestDatabase } from '../../support/database.js';
 import { ValueCatalogue } from '../../support/values/catalogue.js';
 import { arrayOf } from '../../support/values/containers.js';
 import { NAMED_THINGS } from '../../support/values/identifiers.js';
@@ -153,6 +153,7 @@ describe('parsers of the user', () => {
         }
       }
       await db.query('DELETE FROM broken');
+      await slotToBeFree(db, slot);
       await db.query(`SELECT pg_drop_replication_slot('${slot}')`);
       await db.query('DELETE FROM nestjs_pg_listener.slots');
     }

@@ -55,7 +55,8 @@ export const CONNECTION_FAILURES: FailureFamily = {
       provoke: (site) =>
         site.refusal({
           connection: 'postgresql://app:secret@127.0.0.1:1/shop',
-          startup: { timeoutMs: 400 },
+          // More than a busy machine needs for the attempt that is told of.
+          startup: { timeoutMs: 3_000 },
         }),
     },
     {

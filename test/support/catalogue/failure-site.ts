@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { PgListenerError, type PgListenerOptions } from 'nestjs-pg-listener';
 import { startPostgres, type PostgresServer } from 'nestjs-pg-listener/testing';
 import { LogCollector, recorderOf, startApplication, type TestApplication } from '../application.js';
-import { connect, dropSlots, withClient } from '../database.js';
+import { connect, dropSlots, slotToBeFree, withClient } from '../database.js';
 import { freePort } from '#lib/testing/free-port.js';
 import { startProxy, type FaultProxy } from '../proxy.js';
 import { secure } from '../tls.js';
@@ -160,6 +160,14 @@ export class FailureSite {
     const app = await this.boot(options, handlers);
     await waitFor(() => app.listener.status.state === 'streaming', 'the stream');
     return app;
+  }
+
+  /** An application that streamed once and has ended: nobody holds its slot. */
+  async streamedBefore(options: Partial<PgListenerOptions> = {}): Promise<void> {
+    await (await this.streaming(options)).close();
+    await withClient(this.server.url, (client) =>
+      slotToBeFree({ query: async (sql, values) => (await client.query(sql, values)).rows }, 'shop'),
+    );
   }
 
   /** The first line of the log that has `text` in it. */

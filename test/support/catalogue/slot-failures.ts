@@ -104,7 +104,7 @@ export const SLOT_FAILURES: FailureFamily = {
         'know, so nothing is resumed in silence.',
       isMendedBySql: true,
       provoke: async (site) => {
-        await site.streaming().then((app) => app.close());
+        await site.streamedBefore();
         await site.admin(`ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'`);
         site.later(async () => {
           await site.admin('ALTER SYSTEM RESET max_slot_wal_keep_size');
@@ -125,7 +125,7 @@ export const SLOT_FAILURES: FailureFamily = {
         'slot would begin at the present, and what lies between would be missed; so nothing is resumed in silence.',
       isMendedBySql: true,
       provoke: async (site) => {
-        await (await site.streaming()).close();
+        await site.streamedBefore();
         await site.admin(`SELECT pg_drop_replication_slot('shop')`);
         return site.refusal();
       },
@@ -137,7 +137,7 @@ export const SLOT_FAILURES: FailureFamily = {
         'confirmed, in `nestjs_pg_listener.slots`, so that no process of the service can have moved it there.',
       isMendedBySql: true,
       provoke: async (site) => {
-        await (await site.streaming()).close();
+        await site.streamedBefore();
         await site.inShop(`INSERT INTO orders VALUES (1)`);
         await site.inShop(`SELECT pg_replication_slot_advance('shop', pg_current_wal_lsn())`);
         return site.refusal();
@@ -150,7 +150,7 @@ export const SLOT_FAILURES: FailureFamily = {
         'name of the app. Two services on one slot would take each other’s changes.',
       isMendedBySql: true,
       provoke: async (site) => {
-        await (await site.streaming({ service: 'shop' })).close();
+        await site.streamedBefore({ service: 'shop' });
         return site.refusal({ service: 'billing' });
       },
     },
@@ -161,7 +161,7 @@ export const SLOT_FAILURES: FailureFamily = {
         'a dump, which brings the record along and not the slot.',
       isMendedBySql: true,
       provoke: async (site) => {
-        await (await site.streaming()).close();
+        await site.streamedBefore();
         await site.inShop(`UPDATE nestjs_pg_listener.slots SET system_identifier = '7000000000000000001'`);
         return site.refusal();
       },
@@ -172,7 +172,7 @@ export const SLOT_FAILURES: FailureFamily = {
         'There is no record of a position, but the publication tells that this service has streamed before. Where the slot was ' +
         'dropped on purpose, this warning is all there is to it.',
       provoke: async (site) => {
-        await (await site.streaming()).close();
+        await site.streamedBefore();
         await site.admin(`SELECT pg_drop_replication_slot('shop')`);
         await site.inShop('DELETE FROM nestjs_pg_listener.slots');
         return site.line(await site.streaming(), 'Created slot');

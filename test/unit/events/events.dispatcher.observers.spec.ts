@@ -6,12 +6,15 @@ import { ALL_OPERATIONS } from '#lib/events/change-streams.js';
 import type { TransactionSummary } from '#lib/interfaces/transaction.interface.js';
 import { turns, until } from '../waiting.js';
 import { Deferred, DispatcherBench, idOf } from './dispatcher-bench.js';
+import { stopClock } from './stream-bench.js';
 
 function watch(bench: DispatcherBench, tables = ['*']): number[] {
   const seen: number[] = [];
   bench.streams.changes(new TablePattern(tables), ALL_OPERATIONS).subscribe((change) => seen.push(idOf(change)));
   return seen;
 }
+
+stopClock();
 
 afterEach(() => {
   config.onUnhandledError = null;

@@ -4,6 +4,7 @@ import type { RowChange } from '#lib/changes/change.js';
 import type { LogicalMessage } from '#lib/interfaces/transaction.interface.js';
 import { turns, until } from '../waiting.js';
 import { Deferred, DispatcherBench, type HandlerSpec, idOf } from './dispatcher-bench.js';
+import { stopClock } from './stream-bench.js';
 
 /** A handler that notes what it is given. */
 function noting(seen: unknown[], name = '', more: Partial<HandlerSpec> = {}): HandlerSpec {
@@ -11,6 +12,8 @@ function noting(seen: unknown[], name = '', more: Partial<HandlerSpec> = {}): Ha
 }
 
 describe('a synchronous handler', () => {
+  stopClock();
+
   it('has run before change() returns: it costs no promise', () => {
     const seen: unknown[] = [];
     const bench = new DispatcherBench([noting(seen)]);

@@ -110,21 +110,24 @@ describe('a transaction of a million rows', () => {
       const before = process.memoryUsage().rss;
       let peak = 0;
       const look = () => (peak = Math.max(peak, process.memoryUsage().rss - before));
-      let start = performance.now();
+      // The processor's time where it is less: a machine, or a disk, that is busy with other things lets us wait.
+      const clocks = () => [performance.now(), process.cpuUsage().user / 1000 + process.cpuUsage().system / 1000];
+      const perSecond = (count, start) => Math.round((count / Math.min(...clocks().map((now, at) => now - start[at]))) * 1000);
+      let start = clocks();
       for (let index = 0; index < rows; index++) {
         const message = Buffer.from(messages[index % 1000]);
         const change = new Insert(info, cached.relation, { walHigh: 0, walLow: index, ordinal: 0, index }, { id: index });
         collector.add({ change, bytes: message.length, image: { cached, message } });
         if (index % 1000 === 0) look();
       }
-      const written = Math.round((rows / (performance.now() - start)) * 1000);
-      start = performance.now();
+      const written = perSecond(rows, start);
+      start = clocks();
       let count = 0;
       for await (const change of collector.changesOf(0x1000n)) {
         if (change.index !== count++) throw new Error('out of order at ' + count);
         if (count % 1000 === 0) look();
       }
-      const read = Math.round((count / (performance.now() - start)) * 1000);
+      const read = perSecond(count, start);
       console.log(JSON.stringify({ count, peak, written, read, spilled: collector.spilledBytes }));
       collector.clear();`);
     expect(figures).toMatchObject({ count: 1_000_000 });
