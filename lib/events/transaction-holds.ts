@@ -18,6 +18,8 @@ export interface Hold {
  */
 export class TransactionHolds {
   private readonly holds = new Map<bigint, Hold>();
+  /** The one that was asked for last: most changes are of the same transaction as the one before. */
+  private last: Hold | undefined;
 
   get size(): number {
     return this.holds.size;
@@ -29,8 +31,7 @@ export class TransactionHolds {
 
   /** A lane takes one more change of it. */
   add(commitLsn: bigint): Hold {
-    let hold = this.holds.get(commitLsn);
-    if (hold === undefined) this.holds.set(commitLsn, (hold = newHold(commitLsn)));
+    const hold = this.of(commitLsn);
     hold.pending++;
     return hold;
   }
@@ -44,8 +45,7 @@ export class TransactionHolds {
   /** Its Commit has been handled, or has come again. */
   commit(commitLsn: bigint, unit: DeliveryUnit): void {
     if (this.holds.size === 0) return unit.settle();
-    let hold = this.holds.get(commitLsn);
-    if (hold === undefined) this.holds.set(commitLsn, (hold = newHold(commitLsn)));
+    const hold = this.of(commitLsn);
     hold.isCommitted = true;
     hold.unit = unit;
     if (hold.pending === 0) this.settle(hold);
@@ -54,20 +54,33 @@ export class TransactionHolds {
   /** Everything before was handled, by this process or by another one. */
   confirmedUpTo(lsn: bigint): void {
     for (const commitLsn of this.holds.keys()) {
-      if (commitLsn < lsn) this.holds.delete(commitLsn);
+      if (commitLsn < lsn) this.drop(commitLsn);
     }
   }
 
   clear(): void {
     this.holds.clear();
+    this.last = undefined;
   }
 
   private settle(hold: Hold): void {
     hold.unit?.settle();
     for (const each of this.holds.values()) {
       if (!each.isCommitted || each.pending > 0) return;
-      this.holds.delete(each.commitLsn);
+      this.drop(each.commitLsn);
     }
+  }
+
+  private of(commitLsn: bigint): Hold {
+    if (this.last?.commitLsn === commitLsn) return this.last;
+    let hold = this.holds.get(commitLsn);
+    if (hold === undefined) this.holds.set(commitLsn, (hold = newHold(commitLsn)));
+    return (this.last = hold);
+  }
+
+  private drop(commitLsn: bigint): void {
+    this.holds.delete(commitLsn);
+    if (this.last?.commitLsn === commitLsn) this.last = undefined;
   }
 }
 

@@ -49,7 +49,8 @@ export class HandlerLanes implements ChangeLanes {
   /** Taken and not settled. */
   outstanding = 0;
   private readonly scheduler = new KeyScheduler<LaneItem>();
-  private readonly calls = new Set<Call>();
+  /** Those that have failed, and are not finished. */
+  private readonly failing = new Set<Call>();
   private readonly again: Call[] = [];
   private readonly concurrency: number;
   private readonly size: number;
@@ -85,6 +86,7 @@ export class HandlerLanes implements ChangeLanes {
       keys: isOrdered ? ONE_KEY : work.keys,
       blockers: 0,
       dependents: null,
+      tail: null,
     };
     this.outstanding++;
     this.scheduler.add(item);
@@ -101,7 +103,7 @@ export class HandlerLanes implements ChangeLanes {
 
   /** Lets run what runs, and what has been taken; what waits for another try is given up. */
   drain(): void {
-    for (const call of this.calls) {
+    for (const call of this.failing) {
       if (call.timer === undefined) continue;
       clearTimeout(call.timer);
       this.giveUp(call);
@@ -120,11 +122,11 @@ export class HandlerLanes implements ChangeLanes {
     this.isClosed = true;
     clearTimeout(this.fillTimer);
     this.turns.close();
-    for (const call of this.calls) {
+    for (const call of this.failing) {
       clearTimeout(call.timer);
       this.desk.unblock(call);
     }
-    this.calls.clear();
+    this.failing.clear();
     this.scheduler.clear();
   }
 
@@ -170,7 +172,6 @@ export class HandlerLanes implements ChangeLanes {
     this.isFilled = false;
     const all = scheduler.take(size);
     const call: Call = { all, items: all, rest: [], attempt: 1, free: 0, timer: undefined };
-    this.calls.add(call);
     return call;
   }
 
@@ -206,6 +207,7 @@ export class HandlerLanes implements ChangeLanes {
   private failed(call: Call, items: readonly LaneItem[], error: unknown): void {
     const { desk, runner } = this;
     call.items = items;
+    this.failing.add(call);
     if (desk.run.isDraining) return this.failedForNow(call);
     const decision = desk.judge(call, runner, this.describe(items), call, error);
     if (decision === null) return;
@@ -256,8 +258,7 @@ export class HandlerLanes implements ChangeLanes {
   }
 
   private finish(call: Call): void {
-    this.calls.delete(call);
-    this.desk.unblock(call);
+    if (this.failing.delete(call)) this.desk.unblock(call);
     this.scheduler.finish(call.all);
     this.running--;
     this.port.rested();
@@ -307,8 +308,7 @@ export class HandlerLanes implements ChangeLanes {
   /** Its items stay unsettled, and whatever shares their keys waits for ever: it comes again. */
   private giveUp(call: Call): void {
     call.timer = undefined;
-    this.calls.delete(call);
-    this.desk.unblock(call);
+    if (this.failing.delete(call)) this.desk.unblock(call);
     this.port.givenUp();
   }
 

@@ -8,14 +8,26 @@ export interface Scheduled {
   blockers: number;
   /** @internal What waits for this one. */
   dependents: Scheduled[] | null;
+  /** @internal Where those who come find it, while they have to wait for it. */
+  tail: Tail<Scheduled> | null;
+}
+
+/** Empty where it is finished: what is left of it must not keep a row in memory. */
+interface Tail<T> {
+  item: T | null;
 }
 
 interface TableKeys<T> {
   /** The last one that was added, by key; of one that came after `whole`. */
-  readonly tails: Map<string, T>;
+  tails: Map<string, Tail<T>>;
+  /** Finished since `tails` was made. */
+  finished: number;
   /** The last one of the whole table. */
   whole: T | null;
 }
+
+/** Finished ones are taken out of a table's map so many at a time, and make up half of it at most. */
+const SWEEP = 256;
 
 /**
  * Who may run side by side: what shares a key runs in the order of adding, everything else in any. What is of the
@@ -31,7 +43,8 @@ interface TableKeys<T> {
  */
 export class KeyScheduler<T extends Scheduled> {
   private readonly tables = new Map<string, TableKeys<T>>();
-  private ready: T[] = [];
+  /** What was taken leaves a gap, and not itself. */
+  private ready: (T | undefined)[] = [];
   private head = 0;
   /** Added and not taken. */
   waiting = 0;
@@ -43,15 +56,17 @@ export class KeyScheduler<T extends Scheduled> {
   add(item: T): void {
     this.waiting++;
     const table = this.tableOf(item.table);
-    for (const blocker of this.blockersOf(item, table)) {
-      item.blockers++;
-      (blocker.dependents ??= []).push(item);
-    }
-    if (item.keys.includes(WHOLE_TABLE)) {
-      table.tails.clear();
+    const { keys } = item;
+    if (keys.includes(WHOLE_TABLE)) {
+      waitFor(item, table.whole);
+      for (const tail of table.tails.values()) waitFor(item, tail.item);
+      table.tails = new Map();
       table.whole = item;
     } else {
-      for (const key of item.keys) table.tails.set(key, item);
+      for (const key of keys) waitFor(item, table.tails.get(key)?.item ?? table.whole);
+      const tail = { item };
+      item.tail = tail;
+      for (const key of keys) table.tails.set(key, tail);
     }
     if (item.blockers === 0) this.ready.push(item);
   }
@@ -61,6 +76,11 @@ export class KeyScheduler<T extends Scheduled> {
    * the order of each key is that of adding.
    */
   take(size: number): T[] {
+    if (size === 1) {
+      if (!this.hasReady) return [];
+      this.waiting--;
+      return [this.shift()];
+    }
     const bunch: T[] = [];
     const freed = new Map<Scheduled, number>();
     while (bunch.length < size && this.hasReady) {
@@ -86,7 +106,9 @@ export class KeyScheduler<T extends Scheduled> {
     const mine = bunch.length > 1 ? new Set<Scheduled>(bunch) : null;
     for (const item of bunch) {
       this.forget(item);
-      for (const dependent of (item.dependents ?? []) as T[]) {
+      const { dependents } = item;
+      if (dependents === null) continue;
+      for (const dependent of dependents as T[]) {
         if (--dependent.blockers === 0 && mine?.has(dependent) !== true) this.ready.push(dependent);
       }
       item.dependents = null;
@@ -113,36 +135,34 @@ export class KeyScheduler<T extends Scheduled> {
     }
   }
 
-  private blockersOf(item: T, table: TableKeys<T>): Iterable<T> {
-    if (item.keys.includes(WHOLE_TABLE)) {
-      const all = new Set(table.tails.values());
-      if (table.whole !== null) all.add(table.whole);
-      return all;
-    }
-    const blockers = new Set<T>();
-    for (const key of item.keys) {
-      const tail = table.tails.get(key) ?? table.whole;
-      if (tail !== null) blockers.add(tail);
-    }
-    return blockers;
-  }
-
   private tableOf(name: string): TableKeys<T> {
     let table = this.tables.get(name);
-    if (table === undefined) this.tables.set(name, (table = { tails: new Map(), whole: null }));
+    if (table === undefined) this.tables.set(name, (table = { tails: new Map(), finished: 0, whole: null }));
     return table;
   }
 
-  /** Finished: nobody who comes has to wait for it. */
+  /** Nobody who comes has to wait for it. */
   private forget(item: T): void {
+    if (item.tail !== null) item.tail.item = null;
     const table = this.tables.get(item.table);
     if (table === undefined) return;
-    for (const key of item.keys) if (table.tails.get(key) === item) table.tails.delete(key);
     if (table.whole === item) table.whole = null;
+    if (++table.finished >= SWEEP && table.finished * 2 >= table.tails.size) this.sweep(table);
+  }
+
+  /**
+   * A new map instead of deletions: a Map that is added to and deleted from all the time is laid out anew again and again,
+   * each layout refers to the next, and once an old one has reached V8's old space, all of them live until a full collection.
+   */
+  private sweep(table: TableKeys<T>): void {
+    const left = [...table.tails].filter(([, tail]) => tail.item !== null);
+    table.tails = new Map(left);
+    table.finished = 0;
   }
 
   private shift(): T {
-    const item = this.ready[this.head++]!;
+    const item = this.ready[this.head]!;
+    this.ready[this.head++] = undefined;
     if (this.head === this.ready.length) {
       this.ready.length = this.head = 0;
     } else if (this.head > 1024 && this.head * 2 > this.ready.length) {
@@ -151,4 +171,11 @@ export class KeyScheduler<T extends Scheduled> {
     }
     return item;
   }
+}
+
+/** Once for each, however many keys they share: what was added last is the last of its blocker's dependents. */
+function waitFor(item: Scheduled, blocker: Scheduled | null): void {
+  if (blocker === null || blocker.dependents?.at(-1) === item) return;
+  item.blockers++;
+  (blocker.dependents ??= []).push(item);
 }

@@ -10,6 +10,7 @@ export class LaneSet {
   private lanes: HandlerLanes[] = [];
   /** How each table was described when a change of it was last put into a lane. */
   private readonly routes = new Map<string, Route>();
+  private lastRoute: Route | undefined;
   private readonly runners: readonly HandlerRunner[];
   private readonly port: LanePort;
 
@@ -21,7 +22,10 @@ export class LaneSet {
     this.port = {
       ...port,
       taken: (work) => {
-        this.routes.set(work.route.key, work.route);
+        if (work.route !== this.lastRoute) {
+          this.lastRoute = work.route;
+          this.routes.set(work.route.key, work.route);
+        }
         return port.taken(work);
       },
     };
@@ -54,6 +58,7 @@ export class LaneSet {
       return lanes;
     });
     this.routes.clear();
+    this.lastRoute = undefined;
   }
 
   /** What has an order with everything that lanes have, whatever handlers gave up. */
@@ -85,6 +90,7 @@ export class LaneSet {
 
   /** The table has been described anew since: its keys may be others now. */
   private isRedescribed(route: Route): boolean {
+    if (route === this.lastRoute) return false;
     const known = this.routes.get(route.key);
     return known !== undefined && known !== route;
   }
