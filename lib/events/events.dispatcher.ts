@@ -33,12 +33,16 @@ import { ChangeWork, type MessageWork, type Work } from './work.js';
  */
 export class EventsDispatcher implements TransactionSink {
   onRoom: () => void = () => undefined;
+  onFree: () => void = () => undefined;
   changesHandled = 0;
   readonly queue: WorkQueue;
   readonly desk: HandlerDesk;
   readonly parking: Parking;
   private readonly handing: HandOver;
-  private readonly holds = new TransactionHolds();
+  private readonly holds = new TransactionHolds((size) => {
+    this.queue.hold(size);
+    if (this.queue.hasRoomAgain()) this.onRoom();
+  });
   private readonly lanes: LaneSet;
   private readonly calls: SerialCalls;
   private readonly redrives: Redrives;
@@ -70,7 +74,10 @@ export class EventsDispatcher implements TransactionSink {
     this.calls = new SerialCalls(this.desk, {
       payloadOf: (work, runner) => this.handing.payload(work, runner),
       faultOf: (work) => this.handing.faultOf(work),
-      done: () => this.finishedLater(),
+      done: () => {
+        this.finish(this.calls.work!);
+        this.pump();
+      },
       givenUp: () => this.closeTransaction(),
     });
     this.lanes = new LaneSet(registry.runners, this.desk, {
@@ -81,7 +88,6 @@ export class EventsDispatcher implements TransactionSink {
       settled: ({ work, hold }) => {
         this.holds.done(hold);
         this.release(work);
-        this.noteHolds();
       },
       rested: () => this.rested(),
       givenUp: () => this.closeTransaction(),
@@ -93,6 +99,9 @@ export class EventsDispatcher implements TransactionSink {
   }
   get isFull(): boolean {
     return this.queue.isFull;
+  }
+  get isBusy(): boolean {
+    return this.isOccupied || !this.queue.isEmpty || this.lanes.isSaturated;
   }
   get watchesTransactions(): boolean {
     return this.handing.isCollecting || this.options.streams.watchesTransactions;
@@ -136,7 +145,6 @@ export class EventsDispatcher implements TransactionSink {
 
   confirmedUpTo(lsn: bigint): void {
     this.holds.confirmedUpTo(lsn);
-    this.noteHolds();
   }
 
   change(change: RowChange, route: Route, bytes: number, capture: CaptureImage | null): void {
@@ -144,7 +152,7 @@ export class EventsDispatcher implements TransactionSink {
     const work = new ChangeWork(change, route, bytes, capture);
     this.queue.received(bytes);
     this.accept(work);
-    work.leaveBuffer();
+    if (this.calls.work !== work) work.leaveBuffer();
     // Nothing more may come before something is finished: arrays are as full as they can get.
     if (!this.lanes.isEmpty && this.queue.isFull) this.lanes.flush();
   }
@@ -167,8 +175,12 @@ export class EventsDispatcher implements TransactionSink {
     return outcome;
   }
 
+  leaveFrame(): void {
+    if (this.calls.work?.kind === 'change') this.calls.work.leaveBuffer();
+  }
+
   turn(): void {
-    if (!this.isBusy) this.slice.renew();
+    if (!this.isOccupied) this.slice.renew();
   }
 
   abort(): void {
@@ -191,7 +203,6 @@ export class EventsDispatcher implements TransactionSink {
   forget(): void {
     this.handing.forget(this.calls.work);
     this.holds.clear();
-    this.noteHolds();
   }
 
   /** Finishes the transaction in hand and takes nothing after it. Resolves when nothing runs; see `abandon`. */
@@ -229,7 +240,7 @@ export class EventsDispatcher implements TransactionSink {
     this.draining = this.drained = undefined;
   }
 
-  private get isBusy(): boolean {
+  private get isOccupied(): boolean {
     return this.calls.work !== null || this.barrier !== null || this.slice.isWaiting || this.isHeld;
   }
 
@@ -245,7 +256,7 @@ export class EventsDispatcher implements TransactionSink {
   }
 
   private accept(work: Work): void {
-    if (this.isBusy || !this.queue.isEmpty) this.queue.add(work);
+    if (this.isOccupied || !this.queue.isEmpty) this.queue.add(work);
     else this.handle(work);
   }
 
@@ -261,11 +272,6 @@ export class EventsDispatcher implements TransactionSink {
     }
     const runners = this.handing.runnersOf(work);
     if (this.calls.start(work, runners)) this.finish(work);
-  }
-
-  private finishedLater(): void {
-    this.finish(this.calls.work!);
-    this.pump();
   }
 
   private finish(work: Work): void {
@@ -287,7 +293,6 @@ export class EventsDispatcher implements TransactionSink {
     if (work.kind === 'message') return work.unit?.settle();
     if (work.kind === 'change') return;
     this.holds.commit(work.transaction.info.commitLsn, work.unit);
-    this.noteHolds();
   }
 
   /** One who had it is done with it; the last one makes room. */
@@ -297,11 +302,6 @@ export class EventsDispatcher implements TransactionSink {
       this.changesHandled++;
     }
     if (this.state !== 'stopped' && this.queue.finished(work.bytes)) this.onRoom();
-  }
-
-  private noteHolds(): void {
-    this.queue.hold(this.holds.size);
-    if (this.queue.hasRoomAgain()) this.onRoom();
   }
 
   /** Some call in a lane has ended. */
@@ -317,6 +317,7 @@ export class EventsDispatcher implements TransactionSink {
       }
     }
     this.endDrainAtRest();
+    if (!this.isBusy) this.onFree();
   }
 
   /** A change failed while draining: the transaction in hand is its own or one behind it, and comes again. */
@@ -349,10 +350,11 @@ export class EventsDispatcher implements TransactionSink {
 
   /** Goes on with what was queued meanwhile. */
   private pump(): void {
-    while (!this.isBusy && this.state !== 'stopped') {
+    while (!this.isOccupied && this.state !== 'stopped') {
       const work = this.redrives.take() ?? (this.isClosed || this.queue.isEmpty ? undefined : this.queue.take());
-      if (work === undefined) return;
+      if (work === undefined) break;
       this.handle(work);
     }
+    if (!this.isBusy) this.onFree();
   }
 }

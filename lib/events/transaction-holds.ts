@@ -21,6 +21,9 @@ export class TransactionHolds {
   /** The one that was asked for last: most changes are of the same transaction as the one before. */
   private last: Hold | undefined;
 
+  /** @param noted is told how many there are, whenever there may be others than before */
+  constructor(private readonly noted: (size: number) => void = () => undefined) {}
+
   get size(): number {
     return this.holds.size;
   }
@@ -40,15 +43,19 @@ export class TransactionHolds {
   done(hold: Hold): void {
     hold.pending--;
     if (hold.isCommitted && hold.pending === 0) this.settle(hold);
+    this.noted(this.size);
   }
 
   /** Its Commit has been handled, or has come again. */
   commit(commitLsn: bigint, unit: DeliveryUnit): void {
-    if (this.holds.size === 0) return unit.settle();
-    const hold = this.of(commitLsn);
-    hold.isCommitted = true;
-    hold.unit = unit;
-    if (hold.pending === 0) this.settle(hold);
+    if (this.size === 0) unit.settle();
+    else {
+      const hold = this.of(commitLsn);
+      hold.isCommitted = true;
+      hold.unit = unit;
+      if (hold.pending === 0) this.settle(hold);
+    }
+    this.noted(this.size);
   }
 
   /** Everything before was handled, by this process or by another one. */
@@ -56,11 +63,13 @@ export class TransactionHolds {
     for (const commitLsn of this.holds.keys()) {
       if (commitLsn < lsn) this.drop(commitLsn);
     }
+    this.noted(this.size);
   }
 
   clear(): void {
     this.holds.clear();
     this.last = undefined;
+    this.noted(0);
   }
 
   private settle(hold: Hold): void {

@@ -43,11 +43,17 @@ export interface TransactionSink {
    * One more change of the open transaction.
    *
    * @param bytes its size on the wire
-   * @param capture copies the change as it came; only valid during the call. Null: it came over no wire
+   * @param capture copies the change as it came; valid until `leaveFrame`. Null: it came over no wire
    */
   change(change: RowChange, route: TableRoute, bytes: number, capture: CaptureImage | null): void;
   message(message: LogicalMessageEvent, bytes: number, unit: DeliveryUnit | null): void;
   commit(transaction: CommittedTransaction, unit: DeliveryUnit): void;
+  /** The next message is about to be read: what is still needed of the last one has to be captured now. */
+  leaveFrame(): void;
+  /** What comes now is queued behind something that is not finished. */
+  readonly isBusy: boolean;
+  /** Called when `isBusy` has turned false again. */
+  onFree: () => void;
   /** A stream is about to begin: until `open`, what comes is queued. */
   hold(): void;
   /** The stream runs: loads what is parked, and then begins with what has come. */

@@ -101,6 +101,7 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
 
   /** One pgoutput message whose own LSN is `high`/`low`. @throws DecodeError */
   data(buffer: Buffer, start: number, end: number, high: number, low: number): void {
+    this.sink.leaveFrame();
     this.messageHigh = high;
     this.messageLow = low;
     this.bytes = end - start;

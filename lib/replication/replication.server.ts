@@ -1,5 +1,7 @@
-import { asError } from '../errors/as-error.js';
+// Not the global ones: a user's test that has put fake timers in must not stop the stream.
+import { clearImmediate, setImmediate } from 'node:timers';
 import type { Socket } from 'node:net';
+import { asError } from '../errors/as-error.js';
 import { ConnectionError } from '../errors/replication.error.js';
 import { DecodeError } from '../errors/decode.error.js';
 import { INVALID_LSN, lsnFromParts, type Lsn } from '../protocol/lsn.js';
@@ -21,7 +23,7 @@ import {
   ServerReportError,
   type ServerReport,
 } from '../protocol/server-report.js';
-import { FrameParser } from './frame-parser.js';
+import { FrameParser, Next } from './frame-parser.js';
 import { Liveness, type LivenessOptions } from './liveness.js';
 import { ReadPacer } from './read-pacer.js';
 
@@ -33,8 +35,13 @@ const LEAVING_PATIENCE_MS = 3_000;
 
 /** Takes what comes over the stream, in its order. What it throws ends the stream. */
 export interface ReplicationListener {
-  /** A pgoutput message in `buffer[start, end)`; `high` and `low` are its own LSN. Valid during the call. */
-  data(buffer: Buffer, start: number, end: number, high: number, low: number): void;
+  /**
+   * A pgoutput message in `buffer[start, end)`; `high` and `low` are its own LSN.
+   *
+   * @returns whether what follows would have to be queued: it is kept as it came then, until `goOn`, or until the event
+   * loop turns
+   */
+  data(buffer: Buffer, start: number, end: number, high: number, low: number): boolean;
   keepalive(walEnd: Lsn): void;
   /** A notice of the server, at WARNING or above. */
   notice(report: ServerReport): void;
@@ -68,6 +75,13 @@ export class ReplicationServer {
   private readonly liveness: Liveness;
   private readonly pacer: ReadPacer;
   private isPaused = false;
+  private bytesOfRead = 0;
+  /** Gives what is in hand a turn of the event loop before what follows is read nevertheless. */
+  private patience: NodeJS.Immediate | undefined;
+  /** Something else is in hand than when patience began. */
+  private hasGoneOn = false;
+  /** What is in hand takes longer: what follows is read, and queued. */
+  private isImpatient = false;
   private leavingBecause: Error | undefined;
   private impatience: NodeJS.Timeout | undefined;
   private received: Lsn = INVALID_LSN;
@@ -130,6 +144,13 @@ export class ReplicationServer {
     this.readOn();
   }
 
+  /** What made the stream wait is done: reads on where it stopped. */
+  goOn(): void {
+    this.isImpatient = false;
+    this.hasGoneOn = true;
+    if (this.frames.isHeld) this.readHeld();
+  }
+
   /** Confirms what may be confirmed, ends the stream in good order and closes the connection. Never rejects. */
   async stop(patienceMs = 2_000): Promise<void> {
     await this.listener.confirmLast();
@@ -138,6 +159,7 @@ export class ReplicationServer {
       this.liveness.flush();
       this.liveness.close();
       this.write(COPY_DONE);
+      this.losePatience();
       this.resume();
       const impatient = setTimeout(() => this.socket.destroy(), patienceMs);
       await this.closed;
@@ -179,21 +201,57 @@ export class ReplicationServer {
     if (this.state === 'closed' || this.state === 'leaving') return;
     this.liveness.heard();
     if (this.state !== 'stopping') this.listener.readStarts();
+    this.bytesOfRead = chunk.length;
+    this.read(chunk);
+  };
+
+  /** Reads a chunk, or on in the one that is held. */
+  private read(chunk: Buffer | null): void {
     try {
-      this.frames.push(chunk);
+      const isUsedUp = chunk === null ? this.frames.goOn() : this.frames.push(chunk);
+      if (!isUsedUp) {
+        // Node would hand over the next chunk at once, before what is in hand can end.
+        if (this.frames.isHeld) this.socket.pause();
+        return;
+      }
       if (this.state !== 'streaming') return;
       const lagMs = this.listener.readEnded(this.lastSendTime());
-      if (!this.isPaused) this.pacer.afterRead(chunk.length, lagMs);
+      if (!this.isPaused && !this.pacer.afterRead(this.bytesOfRead, lagMs)) this.readOn();
     } catch (error) {
       this.leave(asError(error));
     }
-  };
+  }
 
-  /** @returns false where no further message may be read */
-  private onFrame(type: number, buffer: Buffer, start: number, end: number): boolean {
+  private readHeld(): void {
+    if (this.state === 'streaming' || this.state === 'stopping') this.read(null);
+  }
+
+  private losePatience(): void {
+    if (!this.frames.isHeld) return;
+    this.isImpatient = true;
+    this.readHeld();
+  }
+
+  private hold(): Next {
+    if (this.isImpatient) return Next.GoOn;
+    this.waitATurn();
+    return Next.Hold;
+  }
+
+  /** One immediate for all that a turn holds: many thousands of short calls may follow each other in it. */
+  private waitATurn(): void {
+    if (this.patience !== undefined) return;
+    this.hasGoneOn = false;
+    this.patience = setImmediate(() => {
+      this.patience = undefined;
+      if (this.hasGoneOn && this.frames.isHeld) this.waitATurn();
+      else this.losePatience();
+    });
+  }
+
+  private onFrame(type: number, buffer: Buffer, start: number, end: number): Next {
     if (type === BackendMessage.CopyData) {
-      if (this.state === 'streaming') this.onCopyData(buffer, start, end);
-      return true;
+      return this.state === 'streaming' && this.onCopyData(buffer, start, end) ? this.hold() : Next.GoOn;
     }
     switch (type) {
       case BackendMessage.CopyBothResponse:
@@ -201,21 +259,22 @@ export class ReplicationServer {
         clearTimeout(this.impatience);
         this.started?.resolve();
         this.liveness.start();
-        return true;
+        return Next.GoOn;
       case BackendMessage.ErrorResponse:
         this.fail(new ServerReportError(parseServerReport(buffer, start + HEADER_SIZE, end)));
-        return false;
+        return Next.Stop;
       case BackendMessage.NoticeResponse: {
         const report = parseServerReport(buffer, start + HEADER_SIZE, end);
         if (report.severity === 'WARNING') this.listener.notice(report);
-        return true;
+        return Next.GoOn;
       }
       case BackendMessage.CopyDone:
-        return this.onCopyDone();
+        this.onCopyDone();
+        return Next.Stop;
       case BackendMessage.ParameterStatus:
       case BackendMessage.CommandComplete:
       case BackendMessage.ReadyForQuery:
-        return true;
+        return Next.GoOn;
       default:
         throw new DecodeError('unexpected in a replication stream', {
           messageType: backendMessageName(type),
@@ -224,23 +283,27 @@ export class ReplicationServer {
     }
   }
 
-  private onCopyData(buffer: Buffer, start: number, end: number): void {
+  /** @returns as `data` of the listener */
+  private onCopyData(buffer: Buffer, start: number, end: number): boolean {
     const kind = end > start + HEADER_SIZE ? buffer[start + HEADER_SIZE] : -1;
     if (kind === ReplicationMessage.XLogData && end - start >= XLOG_DATA_SIZE) {
       this.lastSendTimeHigh = int32(buffer, start + 22);
       this.lastSendTimeLow = int32(buffer, start + 26);
-      this.listener.data(buffer, start + XLOG_DATA_SIZE, end, int32(buffer, start + 6), int32(buffer, start + 10));
-    } else if (kind === ReplicationMessage.PrimaryKeepalive && end - start === KEEPALIVE_SIZE) {
+      const high = int32(buffer, start + 6);
+      const low = int32(buffer, start + 10);
+      return this.listener.data(buffer, start + XLOG_DATA_SIZE, end, high, low);
+    }
+    if (kind === ReplicationMessage.PrimaryKeepalive && end - start === KEEPALIVE_SIZE) {
       const walEnd = lsnFromParts(int32(buffer, start + 6), int32(buffer, start + 10));
       this.noteReceived(walEnd);
       this.listener.keepalive(walEnd);
       if (buffer[start + KEEPALIVE_SIZE - 1] !== 0) this.liveness.replyRequested(walEnd);
-    } else {
-      throw new DecodeError('neither XLogData nor keepalive, or cut short', {
-        messageType: kind === undefined || kind < 0 ? 'CopyData' : `CopyData '${String.fromCharCode(kind)}'`,
-        offset: HEADER_SIZE,
-      });
+      return false;
     }
+    throw new DecodeError('neither XLogData nor keepalive, or cut short', {
+      messageType: kind === undefined || kind < 0 ? 'CopyData' : `CopyData '${String.fromCharCode(kind)}'`,
+      offset: HEADER_SIZE,
+    });
   }
 
   /** A Commit or a message outside of a transaction ends here. */
@@ -248,13 +311,9 @@ export class ReplicationServer {
     if (lsn > this.received) this.received = lsn;
   }
 
-  private onCopyDone(): boolean {
-    if (this.state === 'stopping') {
-      this.socket.end(TERMINATE);
-    } else {
-      this.fail(new ConnectionError('The server ended the replication stream'));
-    }
-    return false;
+  private onCopyDone(): void {
+    if (this.state === 'stopping') this.socket.end(TERMINATE);
+    else this.fail(new ConnectionError('The server ended the replication stream'));
   }
 
   private readonly onSocketError = (error: Error): void => this.fail(this.leavingBecause ?? error);
@@ -270,13 +329,14 @@ export class ReplicationServer {
     this.liveness.close();
     this.pacer.close();
     clearTimeout(this.impatience);
+    clearImmediate(this.patience);
     this.started?.reject(error ?? new ConnectionError('The replication stream was closed while it started'));
     this.socket.destroy();
     this.finishClosed(error);
   }
 
   private readOn(): void {
-    if (!this.isPaused && this.state !== 'closed') this.socket.resume();
+    if (!this.isPaused && !this.frames.isHeld && this.state !== 'closed') this.socket.resume();
   }
 
   private write(message: Buffer): void {

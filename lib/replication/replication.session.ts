@@ -168,6 +168,7 @@ export class ReplicationSession implements ReplicationListener {
     const command = startCommand(life.slots.name, this.publicationNames, wantsMessages);
     this.server = new ReplicationServer(socketOf(replication), this, facts);
     sink.onRoom = () => this.server?.resume();
+    sink.onFree = () => this.server?.goOn();
     sink.hold();
     await this.server.start(command).catch((error: unknown) => this.explainStart(error));
   }
@@ -205,8 +206,9 @@ export class ReplicationSession implements ReplicationListener {
 
   // The stream's events, in its order.
 
-  data(buffer: Buffer, start: number, end: number, high: number, low: number): void {
+  data(buffer: Buffer, start: number, end: number, high: number, low: number): boolean {
     this.publisher!.data(buffer, start, end, high, low);
+    return this.context.sink.isBusy;
   }
 
   keepalive(walEnd: Lsn): void {

@@ -112,6 +112,11 @@ export class HandlerLanes implements ChangeLanes {
     this.flush();
   }
 
+  /** All calls are taken, and the next one has its changes. */
+  get isSaturated(): boolean {
+    return this.running >= this.concurrency && this.scheduler.waiting >= this.size;
+  }
+
   /** Nothing runs, and nothing can. */
   get isResting(): boolean {
     return this.running === 0 && this.again.length === 0 && !this.scheduler.hasReady;
@@ -261,8 +266,8 @@ export class HandlerLanes implements ChangeLanes {
     if (this.failing.delete(call)) this.desk.unblock(call);
     this.scheduler.finish(call.all);
     this.running--;
-    this.port.rested();
     this.pump();
+    this.port.rested();
   }
 
   /** @returns whether nothing of the call is left to be called now */

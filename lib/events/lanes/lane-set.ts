@@ -45,6 +45,12 @@ export class LaneSet {
     return true;
   }
 
+  /** One of them has as much to do as it can begin with, and more. */
+  get isSaturated(): boolean {
+    for (const lane of this.lanes) if (lane.isSaturated) return true;
+    return false;
+  }
+
   /** Nothing runs, and nothing can: at the end of a drain. */
   get isResting(): boolean {
     return this.lanes.every((lane) => lane.isResting);

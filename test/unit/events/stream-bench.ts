@@ -58,7 +58,7 @@ export class StreamConnection {
   private place = 0n;
 
   constructor(
-    private readonly publisher: ReplicationPublisher,
+    readonly publisher: ReplicationPublisher,
     private readonly sink: EventsDispatcher,
   ) {
     TABLES.forEach((table) => this.describe(table));

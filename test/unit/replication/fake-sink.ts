@@ -23,7 +23,9 @@ export class FakeSink implements TransactionSink {
   watchesTransactions = false;
   handedOver: WalPosition | null = null;
   isFull = false;
+  isBusy = false;
   onRoom = (): void => undefined;
+  onFree = (): void => undefined;
 
   route({ schema, table }: RoutedTable): { mask: number } {
     this.asked.push(`${schema}.${table}`);
@@ -58,6 +60,7 @@ export class FakeSink implements TransactionSink {
   standBy(): void {}
   abort(): void {}
   forget(): void {}
+  leaveFrame(): void {}
   turn(): void {}
 
   /** `id` of the rows handed over, or `truncate table`. */

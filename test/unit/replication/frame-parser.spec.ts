@@ -1,16 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { DecodeError } from '#lib/errors/decode.error.js';
-import { FrameParser } from '#lib/replication/frame-parser.js';
+import { FrameParser, Next } from '#lib/replication/frame-parser.js';
 import { frame, int32 } from '../../support/pgoutput-encoder.js';
 
-/** Frames in hex as a parser hands them over, copied: they are valid during the call only. */
+/** Frames in hex as a parser hands them over. */
 function parse(chunks: readonly Buffer[], stopAt = Number.POSITIVE_INFINITY): string[] {
   const seen: string[] = [];
   const parser = new FrameParser((type, buffer, start, end) => {
     expect(buffer[start]).toBe(type);
     seen.push(buffer.toString('hex', start, end));
-    return seen.length < stopAt;
+    return seen.length < stopAt ? Next.GoOn : Next.Stop;
   });
   for (const chunk of chunks) parser.push(chunk);
   return seen;
@@ -53,7 +53,7 @@ describe('the frames of a byte stream', () => {
     const places: [boolean, number, number][] = [];
     const parser = new FrameParser((_type, buffer, start, end) => {
       places.push([buffer === chunk, start, end]);
-      return true;
+      return Next.GoOn;
     });
     parser.push(chunk);
     expect(places).toEqual([
@@ -71,7 +71,7 @@ describe('the frames of a byte stream', () => {
     const parser = new FrameParser((_type, buffer, start, end) => {
       seen.push(Buffer.from(buffer.subarray(start, end)));
       lastSize = buffer.length;
-      return true;
+      return Next.GoOn;
     });
     for (let at = 0; at < bytes.length - 3; at += 65_536) {
       parser.push(bytes.subarray(at, Math.min(at + 65_536, bytes.length - 3)));
@@ -80,6 +80,43 @@ describe('the frames of a byte stream', () => {
     expect(Buffer.concat(seen).equals(bytes)).toBe(true);
     expect(seen.map((each) => each.length)).toEqual([small, large, small, small].map((each) => each.length));
     expect(lastSize).toBeLessThan(1024 * 1024);
+  });
+
+  it('wait where the handler holds them, each as often as it likes, and are the same then', () => {
+    fc.assert(
+      fc.property(frames, places, fc.array(fc.boolean(), { minLength: 1, maxLength: 5 }), (each, cuts, holds) => {
+        const seen: string[] = [];
+        let isHolding = false;
+        const parser = new FrameParser((_type, buffer, start, end) => {
+          expect(isHolding).toBe(false);
+          seen.push(buffer.toString('hex', start, end));
+          isHolding = holds[seen.length % holds.length]!;
+          return isHolding ? Next.Hold : Next.GoOn;
+        });
+        for (const chunk of split(Buffer.concat(each), cuts)) {
+          let isUsedUp = parser.push(chunk);
+          while (isHolding) {
+            expect([isUsedUp, parser.isHeld]).toEqual([false, true]);
+            isHolding = false;
+            isUsedUp = parser.goOn();
+          }
+          expect([isUsedUp, parser.isHeld]).toEqual([true, false]);
+        }
+        expect(seen).toEqual(each.map((one) => one.toString('hex')));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('stay as they are after the call, also those that were put together from two chunks', () => {
+    const each = ['one', 'two', 'six', 'ten'].map((text) => frame('d', Buffer.from(text)));
+    const kept: Buffer[] = [];
+    const parser = new FrameParser((_type, buffer, start, end) => {
+      kept.push(buffer.subarray(start, end));
+      return Next.GoOn;
+    });
+    for (const chunk of split(Buffer.concat(each), [3, 11, 19, 27])) parser.push(chunk);
+    expect(kept.map((one) => one.toString('hex'))).toEqual(each.map((one) => one.toString('hex')));
   });
 
   it('do not come after the handler has said stop: neither of this chunk nor of a later one', () => {
@@ -114,7 +151,10 @@ describe('an impossible length', () => {
 
   it('does not keep the frames before it from being handed over', () => {
     const seen: number[] = [];
-    const parser = new FrameParser((type) => seen.push(type) > 0);
+    const parser = new FrameParser((type) => {
+      seen.push(type);
+      return Next.GoOn;
+    });
     expect(() => parser.push(Buffer.concat([frame('c', Buffer.alloc(0)), Buffer.from([0x64, 0, 0, 0, 0])]))).toThrow(
       DecodeError,
     );

@@ -49,12 +49,67 @@ describe('reading while behind', () => {
     expect(pauses).toBe(0);
   });
 
-  it('lets some reads pass after a pause that brought little', () => {
-    pacer.afterRead(4_000, 50);
+  it('goes on pausing for the small chunks that came before the socket stopped reading', () => {
+    for (let index = 0; index < 10; index++) {
+      pacer.afterRead(100, 50);
+      jest.advanceTimersByTime(1);
+    }
+    expect({ pauses, resumes }).toEqual({ pauses: 10, resumes: 10 });
+  });
+
+  it('tells whether it has paused', () => {
+    expect([pacer.afterRead(4_000, 50), pacer.afterRead(65_536, 50), pacer.afterRead(4_000, 4)]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  });
+});
+
+describe('reading while behind over TLS, where each record is a read', () => {
+  beforeEach(() => pacerOn({ remoteFamily: 'IPv4', encrypted: true }));
+
+  it('pauses for five milliseconds when the event loop has handed over all that it had', () => {
+    for (let index = 0; index < 100; index++) pacer.afterRead(120, 50);
+    expect(pauses).toBe(0);
+    jest.runOnlyPendingTimers();
+    jest.advanceTimersByTime(4);
+    expect({ pauses, resumes }).toEqual({ pauses: 1, resumes: 0 });
     jest.advanceTimersByTime(1);
-    for (let index = 0; index < 32; index++) pacer.afterRead(4_000, 50);
+    expect({ pauses, resumes }).toEqual({ pauses: 1, resumes: 1 });
+  });
+
+  it('does not pause where the loop has brought as much as a full read, or a pause little', () => {
+    for (let index = 0; index < 600; index++) pacer.afterRead(120, 50);
+    jest.advanceTimersByTime(1);
+    expect(pauses).toBe(0);
+    pacer.afterRead(120, 50);
+    jest.advanceTimersByTime(6);
+    expect({ pauses, resumes }).toEqual({ pauses: 1, resumes: 1 });
+    for (let index = 0; index < 32; index++) {
+      pacer.afterRead(120, 50);
+      jest.advanceTimersByTime(6);
+    }
     expect(pauses).toBe(1);
-    pacer.afterRead(4_000, 50);
+  });
+});
+
+describe('reading while behind over a Unix socket, whose buffer is small', () => {
+  beforeEach(() => pacerOn({ remoteFamily: undefined }));
+
+  it('pauses for a turn of the event loop', () => {
+    pacer.afterRead(3_000, 50);
+    expect({ pauses, resumes }).toEqual({ pauses: 1, resumes: 0 });
+    jest.advanceTimersByTime(0);
+    expect({ pauses, resumes }).toEqual({ pauses: 1, resumes: 1 });
+  });
+
+  it('lets some reads pass after a pause that brought little', () => {
+    pacer.afterRead(400, 50);
+    jest.advanceTimersByTime(0);
+    for (let index = 0; index < 32; index++) pacer.afterRead(400, 50);
+    expect(pauses).toBe(1);
+    pacer.afterRead(400, 50);
     expect(pauses).toBe(2);
   });
 });
@@ -64,8 +119,8 @@ describe('reading without a pause', () => {
     ['caught up', { remoteFamily: 'IPv4' }, 4],
     ['of unknown lag', { remoteFamily: 'IPv4' }, 0],
     ['with a clock that is off', { remoteFamily: 'IPv4' }, -5_000],
-    ['over TLS, where each record is a read', { remoteFamily: 'IPv4', encrypted: true }, 5_000],
-    ['over a Unix socket, whose buffer is small', { remoteFamily: undefined }, 5_000],
+    ['caught up over TLS', { remoteFamily: 'IPv4', encrypted: true }, 4],
+    ['caught up over a Unix socket', { remoteFamily: undefined }, 4],
   ])('%s', (_name, socket, lagMs) => {
     pacerOn(socket);
     for (let index = 0; index < 100; index++) pacer.afterRead(4_000, lagMs);

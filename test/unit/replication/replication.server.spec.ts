@@ -1,54 +1,28 @@
-import { Duplex } from 'node:stream';
-import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { ReplicationServer, type ReplicationListener } from '#lib/replication/replication.server.js';
+import type { ReplicationListener, ReplicationServer } from '#lib/replication/replication.server.js';
 import { until } from '../waiting.js';
-import { begin, frame, int16, uint8, xLogData } from '../../support/pgoutput-encoder.js';
+import { begin, xLogData } from '../../support/pgoutput-encoder.js';
 import { PublisherBench } from './fake-sink.js';
-
-/** A socket whose other end is the spec. */
-class FakeSocket extends Duplex {
-  readonly remoteFamily = 'IPv4';
-  readonly written: Buffer[] = [];
-  override _read(): void {}
-  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.written.push(chunk);
-    done();
-  }
-}
-
-/** What takes a stream and wants nothing of it. */
-const INDIFFERENT: ReplicationListener = {
-  data: () => undefined,
-  keepalive: () => undefined,
-  notice: () => undefined,
-  readStarts: () => undefined,
-  readEnded: () => 0,
-  confirmable: () => 0n,
-  confirmLast: () => Promise.resolve(),
-  shutdownSuspected: () => undefined,
-};
-
-/** A stream that has begun, and its other end. */
-async function streamTo(listener: Partial<ReplicationListener>): Promise<FakeSocket> {
-  const socket = new FakeSocket();
-  const options = { walSenderTimeoutMs: 60_000 };
-  server = new ReplicationServer(socket as unknown as Socket, { ...INDIFFERENT, ...listener }, options);
-  const started = server.start('START_REPLICATION');
-  socket.push(frame('W', Buffer.concat([uint8(0), int16(0)])));
-  await started;
-  return socket;
-}
+import { streamTo as open, type FakeSocket } from './fake-socket.js';
 
 let server: ReplicationServer | undefined;
 afterEach(() => server?.destroy());
+
+async function streamTo(listener: Partial<ReplicationListener>): Promise<FakeSocket> {
+  const stream = await open(listener);
+  server = stream.server;
+  return stream.socket;
+}
 
 describe('the lag of a stream', () => {
   it('is the time between the commit and the sending of the last change, both by the clock of the server', async () => {
     const { publisher } = new PublisherBench().connect();
     const lags: number[] = [];
     const socket = await streamTo({
-      data: (...message) => publisher.data(...message),
+      data: (...message) => {
+        publisher.data(...message);
+        return false;
+      },
       readEnded: (lastSendTimeMs) => {
         const lag = lastSendTimeMs - publisher.lastCommitTimeMs;
         lags.push(lag);
@@ -61,6 +35,114 @@ describe('the lag of a stream', () => {
     socket.push(xLogData(begin(0x200n, 700, committed), 0x100n, sent));
     await until(() => lags.length === 2);
     expect(lags[1]).toBe(2_500);
+  });
+});
+
+describe('what follows something that is in hand', () => {
+  const message = (id: number): Buffer => xLogData(begin(BigInt(id) * 0x100n, id), BigInt(id) * 0x100n);
+  const chunk = Buffer.concat([1, 2, 3, 4].map(message));
+
+  /** A listener that says after some messages that it is busy, and what it has been given. */
+  async function busyAt(...busy: number[]) {
+    const seen: number[] = [];
+    let reads = 0;
+    const socket = await streamTo({
+      data: (buffer, start) => {
+        // Begin: type, LSN, time, xid.
+        seen.push(buffer.readUInt32BE(start + 17));
+        return busy.includes(seen.length);
+      },
+      readEnded: () => {
+        reads++;
+        return 0;
+      },
+    });
+    const before = reads;
+    return { socket, seen, reads: () => reads - before };
+  }
+
+  it('is read where it is done within the microtasks, and not before', async () => {
+    const { socket, seen, reads } = await busyAt(2, 3);
+    const looks: number[][] = [];
+    const promise = new Promise<void>((resolve) => {
+      socket.on('data', () => {
+        looks.push([...seen]);
+        queueMicrotask(() => {
+          server!.goOn();
+          looks.push([...seen]);
+          queueMicrotask(() => {
+            server!.goOn();
+            looks.push([...seen]);
+            resolve();
+          });
+        });
+      });
+    });
+    socket.push(chunk);
+    await promise;
+    expect(looks).toEqual([
+      [1, 2],
+      [1, 2, 3],
+      [1, 2, 3, 4],
+    ]);
+    expect(reads()).toBe(1);
+  });
+
+  it('is read when the event loop turns, where it takes longer; to the end, whatever is busy', async () => {
+    const { socket, seen, reads } = await busyAt(1, 2, 3);
+    socket.push(chunk);
+    await until(() => seen.length > 0);
+    await until(() => reads() === 1);
+    expect(seen).toEqual([1, 2, 3, 4]);
+  });
+
+  it('is not waited for again before what takes longer is done', async () => {
+    const { socket, seen } = await busyAt(1, 5, 9);
+    socket.push(chunk);
+    await until(() => seen.length === 4);
+    let atOnce = 0;
+    socket.on('data', () => (atOnce = seen.length));
+    socket.push(chunk);
+    await until(() => atOnce === 8);
+    server!.goOn();
+    socket.push(chunk);
+    await until(() => atOnce === 9);
+    await until(() => seen.length === 12);
+  });
+
+  it('stays in the socket where it is another chunk', async () => {
+    const { socket, seen, reads } = await busyAt(1);
+    const looks: number[][] = [];
+    socket.on('data', () => looks.push([...seen]));
+    socket.push(chunk);
+    socket.push(Buffer.concat([5, 6].map(message)));
+    await until(() => looks.length === 1);
+    await Promise.resolve();
+    expect(looks).toEqual([[1]]);
+    server!.goOn();
+    await until(() => reads() === 2);
+    expect(seen).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  it('stays there though the queue has room again', async () => {
+    const { socket, seen, reads } = await busyAt(1);
+    socket.push(chunk);
+    await until(() => seen.length === 1);
+    server!.pause();
+    server!.resume();
+    expect(socket.isPaused()).toBe(true);
+    await until(() => reads() === 1);
+    expect(socket.isPaused()).toBe(false);
+  });
+
+  it('is not read any more where the stream has ended', async () => {
+    const { socket, seen } = await busyAt(1);
+    socket.push(chunk);
+    await until(() => seen.length === 1);
+    server!.destroy();
+    server!.goOn();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(seen).toEqual([1]);
   });
 });
 
