@@ -1,0 +1,94 @@
+import { PgoutputPlugin } from 'pg-logical-replication';
+import { pgconnection } from 'pgwire';
+import { messagesOf } from '../support/recording.mjs';
+import { deliver } from './delivery.mjs';
+import { OidDatabase } from '../../dist/decoder/oid-database.js';
+import { PgOutputDecoder } from '../../dist/decoder/pgoutput.decoder.js';
+import { RelationCache } from '../../dist/decoder/relation-cache.js';
+
+/** By name: takes a recording, gives a function that decodes all of it once and reads every column. */
+export const DECODERS = {
+  'ours, decoded': (recording) => {
+    const { starts, ends } = messagesOf(recording);
+    return () => {
+      const rows = new Rows();
+      const oids = new OidDatabase();
+      const decoder = new PgOutputDecoder(new RelationCache(oids, undefined), oids, rows);
+      for (let index = 0; index < starts.length; index++) decoder.decode(recording, starts[index], ends[index]);
+      return rows;
+    };
+  },
+  'ours, delivered': (recording) => async () => {
+    const rows = new Rows();
+    await deliver(recording, ({ record }) => rows.read(record));
+    return rows;
+  },
+  'ours, delivered to an async handler': (recording) => async () => {
+    const rows = new Rows();
+    await deliver(recording, async ({ record }) => rows.read(record));
+    return rows;
+  },
+  'ours, delivered in 8 lanes': (recording) => async () => {
+    const rows = new Rows();
+    await deliver(recording, async ({ record }) => rows.read(record), { concurrency: 8 });
+    return rows;
+  },
+  'pg-logical-replication': (recording) => {
+    const { starts, ends } = messagesOf(recording);
+    const plugin = new PgoutputPlugin({ protoVersion: 1, publicationNames: ['bench'] });
+    return () => {
+      const rows = new Rows();
+      for (let index = 0; index < starts.length; index++) {
+        const message = plugin.parse(recording.subarray(starts[index], ends[index]));
+        if (message.tag === 'insert') rows.read(message.new);
+      }
+      return rows;
+    };
+  },
+  pgwire: (recording) => {
+    const { starts, ends } = messagesOf(recording);
+    // Its decoder reads any stream of chunks with messages.
+    const { pgoutputDecode } = pgconnection({ user: 'nobody' }).logicalReplication({ slot: 'none' });
+    return async () => {
+      const rows = new Rows();
+      for await (const { messages } of pgoutputDecode.call(chunks(recording, starts, ends))) {
+        for (const { tag, after } of messages) if (tag === 'insert') rows.read(after);
+      }
+      return rows;
+    };
+  },
+};
+
+/** As many as a read of 64 KiB brings. */
+const MESSAGES_OF_A_CHUNK = 800;
+
+async function* chunks(recording, starts, ends) {
+  for (let from = 0; from < starts.length; from += MESSAGES_OF_A_CHUNK) {
+    const messages = [];
+    for (let index = from; index < Math.min(from + MESSAGES_OF_A_CHUNK, starts.length); index++) {
+      messages.push({ tag: 'XLogData', data: recording.subarray(starts[index], ends[index]) });
+    }
+    yield { messages };
+  }
+}
+
+/** Counts rows, and reads what they hold. */
+class Rows {
+  count = 0;
+  sum = 0;
+
+  read({ id, customer, amount, status }) {
+    this.count++;
+    this.sum += Number(id) + Number(customer) + String(amount).length + status.length;
+  }
+
+  // As the visitor of our decoder.
+  begin() {}
+  commit() {}
+  relation(cached) {
+    cached.interest = { mask: 1 };
+  }
+  insert(_relation, record) {
+    this.read(record);
+  }
+}

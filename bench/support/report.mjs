@@ -1,0 +1,137 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { barChart } from './chart.mjs';
+import { SHAPES } from './shapes.mjs';
+
+const README = new URL('../README.md', import.meta.url);
+const CHART = new URL('../drain.svg', import.meta.url);
+const [BEGIN, END] = ['<!-- figures -->', '<!-- end of figures -->'];
+
+/** The targets that the run could check, on the console. */
+export function printReport({ targets }) {
+  for (const { title, bound, limit, reached, isMet } of targets) {
+    console.log(`${isMet ? 'reached' : 'MISSED '}  ${title}: ${reached.toFixed(2)} (${bound} ${limit.toFixed(2)})`);
+  }
+}
+
+/** Puts the figures into bench/README.md, between its marks, and draws the chart. */
+export function writeReport(results) {
+  const text = readFileSync(README, 'utf8');
+  const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)];
+  if (before < 0 || after < before)
+    throw new Error('bench/README.md has lost the marks between which the figures stand');
+  const figures = [
+    machine(results),
+    ...Object.keys(TEXTS).flatMap((name) => section(name, results)),
+    targetTable(results),
+  ];
+  writeFileSync(README, `${text.slice(0, before)}${BEGIN}\n\n${figures.join('\n\n')}\n\n${text.slice(after)}`);
+  const { narrow } = results.sections;
+  if (narrow !== undefined) {
+    writeFileSync(
+      CHART,
+      barChart('Changes a second: narrow rows, 1,000 in a transaction', rows(narrow, 'changesPerSecond')),
+    );
+  }
+}
+
+const TEXTS = {
+  narrow: (figures) => drainTable(SHAPES.narrow.title, figures),
+  single: (figures) => drainTable(SHAPES.single.title, figures),
+  wide: (figures) => drainTable(SHAPES.wide.title, figures),
+  mixed: (figures) => drainTable(SHAPES.mixed.title, figures),
+  transports: ({ tls, unix }) =>
+    `${drainTable('narrow rows over TLS', tls)}\n\n${drainTable('narrow rows over a Unix socket', unix)}`,
+  latency: ({ paced, saturated }) =>
+    [latencyTable('at 500 commits a second', paced), latencyTable('two writers, as fast as they can', saturated)].join(
+      '\n\n',
+    ),
+  decode: (figures) =>
+    table(
+      'Decoding and delivering without a server',
+      ['', 'µs of CPU a row', 'rows a second', 'bytes allocated a row'],
+      Object.entries(figures).map(([name, { microseconds, rowsPerSecond, bytes }]) => [
+        name,
+        microseconds.toFixed(2),
+        whole(rowsPerSecond),
+        whole(bytes),
+      ]),
+    ),
+  memory: ({ drain, transaction }) =>
+    table(
+      'Growth of resident memory, MB',
+      ['', 'drain', 'one large transaction', 'heap at most in it'],
+      Object.keys(drain).map((name) => [
+        name,
+        megabytes(drain[name].memoryGrowth),
+        megabytes(transaction[name].memoryGrowth),
+        megabytes(transaction[name].heapPeak),
+      ]),
+    ),
+};
+
+function section(name, { sections }) {
+  return sections[name] === undefined ? [] : [TEXTS[name](sections[name])];
+}
+
+function machine({ machine: m, sizes }) {
+  return (
+    `Measured on ${m.date}: ${m.cores} cores (${m.processor}), ${m.memoryGiB} GiB, Node ${m.node}, PostgreSQL ${m.postgres}; ` +
+    `${whole(sizes.changes)} changes in a drain, ${whole(sizes.large)} rows in the large transaction, medians of ${sizes.rounds} rounds.`
+  );
+}
+
+function drainTable(title, figures) {
+  const wire = figures['wire limit'].changesPerSecond;
+  return table(
+    `Drain: ${title}`,
+    ['', 'changes a second', 'of the wire limit', 'µs of CPU a change'],
+    rows(figures, 'changesPerSecond').map(([name, rate]) => [
+      name,
+      whole(rate),
+      (rate / wire).toFixed(2),
+      figures[name].cpuMicroseconds?.toFixed(2) ?? '',
+    ]),
+  );
+}
+
+function latencyTable(title, figures) {
+  return table(
+    `Latency, ${title}: milliseconds`,
+    ['', 'p50', 'p99', 'p99.9'],
+    Object.entries(figures).map(([name, { p50, p99, p999 }]) => [
+      name,
+      p50.toFixed(2),
+      p99.toFixed(2),
+      p999.toFixed(2),
+    ]),
+  );
+}
+
+function targetTable({ targets }) {
+  return table(
+    'What must be reached',
+    ['', 'bound', 'reached', ''],
+    targets.map(({ title, bound, limit, reached, isMet }) => [
+      title,
+      `${bound} ${limit.toFixed(2)}`,
+      reached.toFixed(2),
+      isMet ? 'yes' : '**no**',
+    ]),
+  );
+}
+
+function rows(figures, key) {
+  return Object.entries(figures).map(([name, values]) => [name, values[key]]);
+}
+
+/** As Prettier would have it. */
+function table(title, head, body) {
+  const widths = head.map((_, column) => Math.max(3, ...[head, ...body].map((cells) => cells[column].length)));
+  const pad = (text, column) => (column === 0 ? text.padEnd(widths[column]) : text.padStart(widths[column]));
+  const line = (cells) => `| ${cells.map(pad).join(' | ')} |`;
+  const rule = widths.map((width, column) => (column === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
+  return [`### ${title}`, '', line(head), `| ${rule.join(' | ')} |`, ...body.map(line)].join('\n');
+}
+
+const whole = (value) => Math.round(value).toLocaleString('en-US');
+const megabytes = (bytes) => (bytes / 1e6).toFixed(0);

@@ -1,0 +1,23 @@
+/** Middle value; the mean of the two middle ones where their number is even. NaN of nothing. */
+export function median(values) {
+  return quantile(values, 0.5);
+}
+
+/** Linear between neighbours. @param share 0 to 1 */
+export function quantile(values, share) {
+  const sorted = Float64Array.from(values).sort();
+  if (sorted.length === 0) return Number.NaN;
+  const at = (sorted.length - 1) * share;
+  const below = Math.floor(at);
+  const above = Math.min(below + 1, sorted.length - 1);
+  return sorted[below] + (sorted[above] - sorted[below]) * (at - below);
+}
+
+/**
+ * Median of what two consumers reached in the same rounds, each pair divided: what slows a whole round down touches both
+ * sides of its quotient.
+ */
+export function pairedRatio(ours, theirs) {
+  const pairs = ours.map((value, round) => value / theirs[round]).filter((ratio) => Number.isFinite(ratio));
+  return median(pairs);
+}
