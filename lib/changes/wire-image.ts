@@ -11,8 +11,5 @@ export interface WireImage {
   readonly message: Buffer;
 }
 
-/**
- * Copies what is being read just now. Only to be called while the sink takes the change: the bytes lie in the receive
- * buffer.
- */
+/** Copies what was read last, where it lies. Not to be called any more once the next change is about to be read. */
 export type CaptureImage = () => WireImage;

@@ -56,6 +56,7 @@ export class EventsDispatcher implements TransactionSink {
   private isClosed = false;
   /** What waits for the lanes to come to rest. */
   private barrier: Work | null = null;
+  private isFlushing = false;
   private draining: Promise<void> | undefined;
   private drained: (() => void) | undefined;
   /** Counts connections: one that is given up must not open the next one. */
@@ -147,14 +148,14 @@ export class EventsDispatcher implements TransactionSink {
     this.holds.confirmedUpTo(lsn);
   }
 
-  change(change: RowChange, route: Route, bytes: number, capture: CaptureImage | null): void {
-    if (this.state === 'stopped' || this.isClosed) return;
+  change(change: RowChange, route: Route, bytes: number, capture: CaptureImage | null): ChangeWork | null {
+    if (this.state === 'stopped' || this.isClosed) return null;
     const work = new ChangeWork(change, route, bytes, capture);
     this.queue.received(bytes);
     this.accept(work);
-    if (this.calls.work !== work) work.leaveBuffer();
     // Nothing more may come before something is finished: arrays are as full as they can get.
     if (!this.lanes.isEmpty && this.queue.isFull) this.lanes.flush();
+    return work;
   }
 
   message(message: LogicalMessageEvent, bytes: number, unit: DeliveryUnit | null): void {
@@ -173,10 +174,6 @@ export class EventsDispatcher implements TransactionSink {
     if (this.state !== 'running') this.redrives.close();
     this.pump();
     return outcome;
-  }
-
-  leaveFrame(): void {
-    if (this.calls.work?.kind === 'change') this.calls.work.leaveBuffer();
   }
 
   turn(): void {
@@ -263,12 +260,15 @@ export class EventsDispatcher implements TransactionSink {
   /** Begins one piece of work; it is finished on return, or we are busy. */
   private handle(work: Work): void {
     if (!this.lanes.isEmpty && !this.lanes.isIdle && this.lanes.isBarrier(work, this.handing)) {
+      // Lanes may end in it: nothing that follows may begin then.
+      this.barrier = work;
+      this.isFlushing = true;
       this.lanes.flush();
-      if (this.state === 'stopped') return;
-      if (!this.lanes.isIdle) {
-        this.barrier = work;
-        return;
-      }
+      this.isFlushing = false;
+      // Halted, or not at rest yet.
+      if (this.barrier === null || !this.lanes.isIdle) return this.endDrainAtRest();
+      this.barrier = null;
+      this.handing.rested();
     }
     const runners = this.handing.runnersOf(work);
     if (this.calls.start(work, runners)) this.finish(work);
@@ -306,7 +306,7 @@ export class EventsDispatcher implements TransactionSink {
 
   /** Some call in a lane has ended. */
   private rested(): void {
-    if (this.state === 'stopped') return;
+    if (this.state === 'stopped' || this.isFlushing) return;
     if (this.lanes.isIdle) {
       this.handing.rested();
       const work = this.barrier;

@@ -16,15 +16,22 @@ export class TimeSlice {
   private checkedCalls = 0;
   private start = 0;
   private turn: NodeJS.Immediate | undefined;
+  /** Gone when the event loop has turned since the last `renew`. */
+  private mark: NodeJS.Immediate | undefined;
 
   /** The event loop is having its turn; what `nextTurn` was given comes then. */
   get isWaiting(): boolean {
     return this.turn !== undefined;
   }
 
-  /** The event loop has had its turn. */
+  /**
+   * Something new has come from outside. That the event loop has turned for it is not said: chunks that a paused socket
+   * has read ahead follow each other without.
+   */
   renew(): void {
+    if (this.mark !== undefined) return;
     this.start = 0;
+    this.mark = setImmediate(this.turned);
   }
 
   /** One more call is done. @returns whether the slice is used up */
@@ -36,15 +43,18 @@ export class TimeSlice {
   nextTurn(then: () => void): void {
     this.turn = setImmediate(() => {
       this.turn = undefined;
-      this.renew();
+      this.start = 0;
       then();
     });
   }
 
   stopWaiting(): void {
     clearImmediate(this.turn);
-    this.turn = undefined;
+    clearImmediate(this.mark);
+    this.turn = this.mark = undefined;
   }
+
+  private readonly turned = (): void => void (this.mark = undefined);
 
   private isOver(): boolean {
     const now = performance.now();

@@ -33,7 +33,7 @@ export class ChangeWork {
     return (this.rowKeys ??= keysOf(this.change, this.route.table.keyColumns));
   }
 
-  /** The receive buffer will be written over: copies what may still be needed. */
+  /** Another change will be the one that was read last: copies what may still be needed of this one. */
   leaveBuffer(): void {
     if (this.pending > 0) void this.image;
     this.capture = null;

@@ -26,6 +26,12 @@ export interface DeliveryUnit {
   settle(): void;
 }
 
+/** Has a change that lies where it was read. */
+export interface Borrower {
+  /** The next change is about to be read: what may still be needed of this one has to be captured now. */
+  leaveBuffer(): void;
+}
+
 /**
  * The port between replication and events: takes transactions in pieces, in commit order, so that none needs to be in
  * memory as a whole. Nothing here returns a promise: what cannot be handled at once is queued, and `isFull` says when
@@ -43,16 +49,15 @@ export interface TransactionSink {
    * One more change of the open transaction.
    *
    * @param bytes its size on the wire
-   * @param capture copies the change as it came; valid until `leaveFrame`. Null: it came over no wire
+   * @param capture copies the change as it came. Null: it came over no wire
+   * @returns who may still call `capture`; null: nobody will
    */
-  change(change: RowChange, route: TableRoute, bytes: number, capture: CaptureImage | null): void;
+  change(change: RowChange, route: TableRoute, bytes: number, capture: CaptureImage | null): Borrower | null;
   message(message: LogicalMessageEvent, bytes: number, unit: DeliveryUnit | null): void;
   commit(transaction: CommittedTransaction, unit: DeliveryUnit): void;
-  /** The next message is about to be read: what is still needed of the last one has to be captured now. */
-  leaveFrame(): void;
-  /** What comes now is queued behind something that is not finished. */
+  /** What comes now would have to wait for something that is not finished. */
   readonly isBusy: boolean;
-  /** Called when `isBusy` has turned false again. */
+  /** Called when something has ended and `isBusy` is false; not each time that it turns false. */
   onFree: () => void;
   /** A stream is about to begin: until `open`, what comes is queued. */
   hold(): void;

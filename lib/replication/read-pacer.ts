@@ -26,7 +26,7 @@ const PAUSE_MS = { tcp: 1, tls: 5, unix: 0 } as const;
  *   in small pieces, the server's congestion window stays small, what it sends meanwhile is joined in its own buffer, and
  *   its kernel does a tenth of the work (measured: decision 0015).
  * - TLS: each record is an event of its own, so a pause is for all that the event loop's turn has brought: five milliseconds.
- * - A Unix socket's buffer holds some dozens of messages and would be full long before: a turn of the event loop.
+ * - A Unix socket's buffer holds some 200 small messages and would be full before: a turn of the event loop.
  */
 export class ReadPacer {
   private readonly transport: 'tcp' | 'tls' | 'unix';
@@ -88,6 +88,7 @@ export class ReadPacer {
     this.isAfterPause = true;
     this.socket.pause();
     const pauseMs = PAUSE_MS[this.transport];
+    clearTimeout(this.timer);
     if (pauseMs > 0) this.timer = setTimeout(this.resume, pauseMs);
     else {
       this.turn = setImmediate(() => {

@@ -24,7 +24,7 @@ import {
 import type { OidDatabase } from '../decoder/oid-database.js';
 import { RelationCache, type CachedRelation, type CustomTypes } from '../decoder/relation-cache.js';
 import { DecodeError } from '../errors/decode.error.js';
-import type { DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
+import type { Borrower, DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
 import type { Lsn } from '../protocol/lsn.js';
 import type { PrimaryKeys } from '../connection/primary-keys.js';
@@ -89,6 +89,8 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
   private frameStart = 0;
   private frameEnd = 0;
   private handed!: CachedRelation;
+  /** Whoever may still call `capture` for the last change. */
+  private lent: Borrower | null = null;
 
   constructor(
     private readonly sink: TransactionSink,
@@ -101,7 +103,7 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
 
   /** One pgoutput message whose own LSN is `high`/`low`. @throws DecodeError */
   data(buffer: Buffer, start: number, end: number, high: number, low: number): void {
-    this.sink.leaveFrame();
+    this.leaveLast();
     this.messageHigh = high;
     this.messageLow = low;
     this.bytes = end - start;
@@ -256,8 +258,17 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
 
   private hand(change: RowChange, cached: CachedRelation): void {
     this.isHanded = true;
+    // A Truncate brings one change for each table.
+    this.leaveLast();
     this.handed = cached;
-    this.sink.change(change, cached.interest, this.bytes, this.capture);
+    this.lent = this.sink.change(change, cached.interest, this.bytes, this.capture);
+  }
+
+  /** Before anything of what `capture` reads is another's. */
+  private leaveLast(): void {
+    if (this.lent === null) return;
+    this.lent.leaveBuffer();
+    this.lent = null;
   }
 
   private readonly capture: CaptureImage = () => {

@@ -1,5 +1,3 @@
-// Not the global ones: a user's test that has put fake timers in must not stop the stream.
-import { clearImmediate, setImmediate } from 'node:timers';
 import type { Socket } from 'node:net';
 import { asError } from '../errors/as-error.js';
 import { ConnectionError } from '../errors/replication.error.js';
@@ -25,6 +23,7 @@ import {
 } from '../protocol/server-report.js';
 import { FrameParser, Next } from './frame-parser.js';
 import { Liveness, type LivenessOptions } from './liveness.js';
+import { Patience } from './patience.js';
 import { ReadPacer } from './read-pacer.js';
 
 /** The server answers at once, or the path to it has gone dark. */
@@ -38,8 +37,8 @@ export interface ReplicationListener {
   /**
    * A pgoutput message in `buffer[start, end)`; `high` and `low` are its own LSN.
    *
-   * @returns whether what follows would have to be queued: it is kept as it came then, until `goOn`, or until the event
-   * loop turns
+   * @returns whether what follows would have to be queued: it is kept as it came then, until `goOn`, or until a turn of
+   * the event loop has brought no `goOn`
    */
   data(buffer: Buffer, start: number, end: number, high: number, low: number): boolean;
   keepalive(walEnd: Lsn): void;
@@ -76,12 +75,10 @@ export class ReplicationServer {
   private readonly pacer: ReadPacer;
   private isPaused = false;
   private bytesOfRead = 0;
-  /** Gives what is in hand a turn of the event loop before what follows is read nevertheless. */
-  private patience: NodeJS.Immediate | undefined;
-  /** Something else is in hand than when patience began. */
-  private hasGoneOn = false;
-  /** What is in hand takes longer: what follows is read, and queued. */
-  private isImpatient = false;
+  private readonly patience = new Patience(
+    () => this.frames.isHeld,
+    () => this.readHeld(),
+  );
   private leavingBecause: Error | undefined;
   private impatience: NodeJS.Timeout | undefined;
   private received: Lsn = INVALID_LSN;
@@ -101,7 +98,7 @@ export class ReplicationServer {
     this.liveness = new Liveness(liveness, {
       confirmable: () => listener.confirmable(),
       send: (lsn, replyRequested) => this.write(standbyStatusUpdate(lsn, replyRequested)),
-      isReading: () => !this.isPaused,
+      isReading: () => !this.isPaused && !this.frames.isHeld,
       shutdownSuspected: () => listener.shutdownSuspected(),
       dead: (silentMs) => this.fail(new ConnectionError(`The server has been silent for ${silentMs} ms`)),
     });
@@ -146,8 +143,7 @@ export class ReplicationServer {
 
   /** What made the stream wait is done: reads on where it stopped. */
   goOn(): void {
-    this.isImpatient = false;
-    this.hasGoneOn = true;
+    this.patience.gotOn();
     if (this.frames.isHeld) this.readHeld();
   }
 
@@ -159,7 +155,7 @@ export class ReplicationServer {
       this.liveness.flush();
       this.liveness.close();
       this.write(COPY_DONE);
-      this.losePatience();
+      this.patience.lose();
       this.resume();
       const impatient = setTimeout(() => this.socket.destroy(), patienceMs);
       await this.closed;
@@ -173,6 +169,7 @@ export class ReplicationServer {
     this.state = 'leaving';
     this.leavingBecause = error;
     this.pacer.close();
+    this.patience.close();
     this.pause();
     this.impatience = setTimeout(() => this.fail(error), LEAVING_PATIENCE_MS);
     void this.listener.confirmLast().then(() => this.left());
@@ -200,6 +197,7 @@ export class ReplicationServer {
   private readonly onData = (chunk: Buffer): void => {
     if (this.state === 'closed' || this.state === 'leaving') return;
     this.liveness.heard();
+    this.patience.chunk();
     if (this.state !== 'stopping') this.listener.readStarts();
     this.bytesOfRead = chunk.length;
     this.read(chunk);
@@ -226,32 +224,10 @@ export class ReplicationServer {
     if (this.state === 'streaming' || this.state === 'stopping') this.read(null);
   }
 
-  private losePatience(): void {
-    if (!this.frames.isHeld) return;
-    this.isImpatient = true;
-    this.readHeld();
-  }
-
-  private hold(): Next {
-    if (this.isImpatient) return Next.GoOn;
-    this.waitATurn();
-    return Next.Hold;
-  }
-
-  /** One immediate for all that a turn holds: many thousands of short calls may follow each other in it. */
-  private waitATurn(): void {
-    if (this.patience !== undefined) return;
-    this.hasGoneOn = false;
-    this.patience = setImmediate(() => {
-      this.patience = undefined;
-      if (this.hasGoneOn && this.frames.isHeld) this.waitATurn();
-      else this.losePatience();
-    });
-  }
-
   private onFrame(type: number, buffer: Buffer, start: number, end: number): Next {
     if (type === BackendMessage.CopyData) {
-      return this.state === 'streaming' && this.onCopyData(buffer, start, end) ? this.hold() : Next.GoOn;
+      const isBusy = this.state === 'streaming' && this.onCopyData(buffer, start, end);
+      return isBusy && this.state === 'streaming' && this.patience.suffices() ? Next.Hold : Next.GoOn;
     }
     switch (type) {
       case BackendMessage.CopyBothResponse:
@@ -329,7 +305,7 @@ export class ReplicationServer {
     this.liveness.close();
     this.pacer.close();
     clearTimeout(this.impatience);
-    clearImmediate(this.patience);
+    this.patience.close();
     this.started?.reject(error ?? new ConnectionError('The replication stream was closed while it started'));
     this.socket.destroy();
     this.finishClosed(error);

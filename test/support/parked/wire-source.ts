@@ -26,9 +26,10 @@ class CapturingSink extends FakeSink {
   override wantsMessage(): boolean {
     return true;
   }
-  override change(change: RowChange, route: unknown, bytes: number, capture?: CaptureImage): void {
+  override change(change: RowChange, route: unknown, bytes: number, capture?: CaptureImage): null {
     super.change(change, route, bytes);
     this.received.push({ work: change, image: capture!() });
+    return null;
   }
   override message(message: LogicalMessageEvent, bytes: number, unit: DeliveryUnit | null): void {
     super.message(message, bytes, unit);

@@ -52,7 +52,7 @@ describe('many quick handlers', () => {
     }
   });
 
-  it('run through where each read is short: the event loop has its turn between reads anyway', () => {
+  it('run through where each read is short: the event loop has its turn between reads anyway', async () => {
     let now = 1_000;
     const clock = jest.spyOn(performance, 'now').mockImplementation(() => now);
     try {
@@ -61,7 +61,25 @@ describe('many quick handlers', () => {
         bench.dispatcher.turn();
         const transactions = bench.deliver(...[1, 2, 3, 4, 5].map((id) => read * 5 + id));
         expect(transactions.map(({ settled }) => settled)).toEqual([1, 1, 1, 1, 1]);
+        await new Promise((resolve) => setImmediate(resolve));
       }
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
+  it('give the event loop its turn where reads follow each other without one, as those of a paused socket do', () => {
+    let now = 1_000;
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => now);
+    try {
+      const bench = new DispatcherBench([{ run: () => void now++ }]);
+      const settled: number[] = [];
+      for (let read = 0; read < 40; read++) {
+        bench.dispatcher.turn();
+        settled.push(...bench.deliver(read).map((transaction) => transaction.settled));
+      }
+      expect(settled.filter((times) => times === 1).length).toBeLessThan(30);
+      bench.dispatcher.abandon();
     } finally {
       clock.mockRestore();
     }

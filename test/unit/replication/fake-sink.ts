@@ -36,10 +36,11 @@ export class FakeSink implements TransactionSink {
   wantsMessage(prefix: string): boolean {
     return this.prefixes.includes(prefix);
   }
-  change(change: RowChange, _route: unknown, bytes: number): void {
+  change(change: RowChange, _route: unknown, bytes: number): null {
     this.changes.push(change);
     this.sizes.push(bytes);
     this.handedOver = change;
+    return null;
   }
   message(message: LogicalMessageEvent, bytes: number, unit: DeliveryUnit | null): void {
     this.messages.push(message);
@@ -60,7 +61,6 @@ export class FakeSink implements TransactionSink {
   standBy(): void {}
   abort(): void {}
   forget(): void {}
-  leaveFrame(): void {}
   turn(): void {}
 
   /** `id` of the rows handed over, or `truncate table`. */

@@ -29,9 +29,9 @@ const INDIFFERENT: ReplicationListener = {
 /** A stream that has begun, and its other end. */
 export async function streamTo(
   listener: Partial<ReplicationListener>,
+  options = { walSenderTimeoutMs: 60_000 },
 ): Promise<{ socket: FakeSocket; server: ReplicationServer }> {
   const socket = new FakeSocket();
-  const options = { walSenderTimeoutMs: 60_000 };
   const server = new ReplicationServer(socket as unknown as Socket, { ...INDIFFERENT, ...listener }, options);
   const started = server.start('START_REPLICATION');
   socket.push(frame('W', Buffer.concat([uint8(0), int16(0)])));

@@ -8,8 +8,11 @@ import { streamTo as open, type FakeSocket } from './fake-socket.js';
 let server: ReplicationServer | undefined;
 afterEach(() => server?.destroy());
 
-async function streamTo(listener: Partial<ReplicationListener>): Promise<FakeSocket> {
-  const stream = await open(listener);
+async function streamTo(
+  listener: Partial<ReplicationListener>,
+  options = { walSenderTimeoutMs: 60_000 },
+): Promise<FakeSocket> {
+  const stream = await open(listener, options);
   server = stream.server;
   return stream.socket;
 }
@@ -133,6 +136,29 @@ describe('what follows something that is in hand', () => {
     expect(socket.isPaused()).toBe(true);
     await until(() => reads() === 1);
     expect(socket.isPaused()).toBe(false);
+  });
+
+  it('is not taken for silence of the server, however long the handlers of one chunk take', async () => {
+    let id = 0;
+    const socket = await streamTo(
+      {
+        data: () => {
+          const end = performance.now() + 4;
+          while (performance.now() < end);
+          id++;
+          setImmediate(() => server!.goOn());
+          return true;
+        },
+      },
+      { walSenderTimeoutMs: 20 },
+    );
+    const rows = 40;
+    socket.push(Buffer.concat(Array.from({ length: rows }, (_, index) => message(index + 1))));
+    const ended = await Promise.race([
+      server!.closed.then(() => 'closed'),
+      until(() => id === rows).then(() => 'read'),
+    ]);
+    expect(ended).toBe('read');
   });
 
   it('is not read any more where the stream has ended', async () => {

@@ -16,9 +16,10 @@ export interface Captured {
 class CapturingSink extends FakeSink {
   readonly captured: Captured[] = [];
 
-  override change(change: RowChange, route: unknown, bytes: number, capture?: CaptureImage): void {
+  override change(change: RowChange, route: unknown, bytes: number, capture?: CaptureImage): null {
     super.change(change, route, bytes);
     this.captured.push({ change, bytes, image: capture!() });
+    return null;
   }
 }
 
