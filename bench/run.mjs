@@ -31,6 +31,8 @@ const SECTIONS = {
 };
 
 const options = read(process.argv.slice(2));
+// Ended by hand: what is to be removed at the exit is removed.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 if (options === null) console.log(HELP);
 else await main(options);
 
@@ -43,6 +45,8 @@ async function main({ only, json, write, ...sizes }) {
     for (const name of only) {
       log(`--- ${name}`);
       results.sections[name] = await SECTIONS[name](cluster, { ...sizes, log });
+      // After each: an hour of figures must not be lost with the last of them.
+      save(json, results);
     }
   } finally {
     await cluster.stop();
@@ -50,8 +54,12 @@ async function main({ only, json, write, ...sizes }) {
   results.targets = checkTargets(results.sections);
   log('done');
   printReport(results);
-  if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, null, 2)}\n`);
+  save(json, results);
   if (write) writeReport(results);
+}
+
+function save(file, results) {
+  if (file !== undefined) writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`);
 }
 
 function read(args) {
@@ -73,6 +81,8 @@ function read(args) {
   const only = values.only?.split(',') ?? Object.keys(SECTIONS);
   const unknown = only.filter((name) => !Object.hasOwn(SECTIONS, name));
   if (unknown.length > 0) throw new Error(`No such section: ${unknown.join(', ')}\n${HELP}`);
+  if (values.write && only.length < Object.keys(SECTIONS).length)
+    throw new Error('--write takes all sections in one run');
   return {
     only,
     json: values.json,

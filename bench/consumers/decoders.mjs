@@ -47,12 +47,15 @@ export const DECODERS = {
   },
   pgwire: (recording) => {
     const { starts, ends } = messagesOf(recording);
-    // Its decoder reads any stream of chunks with messages.
+    // Its decoder reads any stream of chunks with messages. One for all laps: each would make a class for the relation.
     const { pgoutputDecode } = pgconnection({ user: 'nobody' }).logicalReplication({ slot: 'none' });
+    const decoded = pgoutputDecode.call(endless(recording, starts, ends));
+    const chunksOfALap = Math.ceil(starts.length / MESSAGES_OF_A_CHUNK);
     return async () => {
       const rows = new Rows();
-      for await (const { messages } of pgoutputDecode.call(chunks(recording, starts, ends))) {
-        for (const { tag, after } of messages) if (tag === 'insert') rows.read(after);
+      for (let chunk = 0; chunk < chunksOfALap; chunk++) {
+        const { value } = await decoded.next();
+        for (const { tag, after } of value.messages) if (tag === 'insert') rows.read(after);
       }
       return rows;
     };
@@ -61,14 +64,19 @@ export const DECODERS = {
 
 /** As many as a read of 64 KiB brings. */
 const MESSAGES_OF_A_CHUNK = 800;
+const RELATION = 0x52;
 
-async function* chunks(recording, starts, ends) {
-  for (let from = 0; from < starts.length; from += MESSAGES_OF_A_CHUNK) {
-    const messages = [];
-    for (let index = from; index < Math.min(from + MESSAGES_OF_A_CHUNK, starts.length); index++) {
-      messages.push({ tag: 'XLogData', data: recording.subarray(starts[index], ends[index]) });
+/** The recording over and over, its relation the first time only, as a connection has it. */
+async function* endless(recording, starts, ends) {
+  for (let lap = 0; ; lap++) {
+    for (let from = 0; from < starts.length; from += MESSAGES_OF_A_CHUNK) {
+      const messages = [];
+      for (let index = from; index < Math.min(from + MESSAGES_OF_A_CHUNK, starts.length); index++) {
+        if (lap > 0 && recording[starts[index]] === RELATION) continue;
+        messages.push({ tag: 'XLogData', data: recording.subarray(starts[index], ends[index]) });
+      }
+      yield { messages };
     }
-    yield { messages };
   }
 }
 

@@ -4,18 +4,15 @@ import { NestFactory } from '@nestjs/core';
 import { OnTableChange, PgListener, PgListenerModule } from '../../dist/index.js';
 import { pgOptions } from '../support/client-options.mjs';
 
-const HANDLERS = {
-  sync: (tally) => (change) => tally.row(change.record ?? change.oldRecord),
-  async: (tally) => async (change) => tally.row(change.record ?? change.oldRecord),
-  lanes: (tally) => async (change) => tally.row(change.record ?? change.oldRecord),
-};
+const synchronous = (tally) => (change) => tally.row(change.record ?? change.oldRecord);
+const asynchronous = (tally) => async (change) => tally.row(change.record ?? change.oldRecord);
 
 /** A Nest application with one decorated method, as the README has it; the observable instead, where that is measured. */
 export async function consume({ target, slot, publication, consumer }, tally) {
   const { mode } = consumer;
   class OrdersHandler {}
   if (mode !== 'observable') {
-    OrdersHandler.prototype.onChange = HANDLERS[mode](tally);
+    OrdersHandler.prototype.onChange = mode === 'sync' ? synchronous(tally) : asynchronous(tally);
     const options = mode === 'lanes' ? { concurrency: 8 } : {};
     const descriptor = Object.getOwnPropertyDescriptor(OrdersHandler.prototype, 'onChange');
     OnTableChange('orders', ['insert', 'update', 'delete'], options)(OrdersHandler.prototype, 'onChange', descriptor);

@@ -20,11 +20,14 @@ export async function consume({ target, slot, publication, consumer }, tally) {
   });
   const started = new Promise((resolve, reject) => {
     service.once('start', resolve);
-    service.on('error', reject);
+    service.once('error', reject);
   });
   service
     .subscribe(new PgoutputPlugin({ protoVersion: 1, publicationNames: [publication] }), slot)
     .catch((error) => service.emit('error', error));
   await started;
+  service.on('error', (error) => {
+    throw error;
+  });
   return { stop: () => service.destroy() };
 }

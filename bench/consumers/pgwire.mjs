@@ -18,9 +18,13 @@ export async function consume({ target, slot, publication }, tally) {
     slot,
     options: { proto_version: '1', publication_names: publication },
   });
-  const reading = read(stream, tally);
+  let isStopped = false;
+  const reading = read(stream, tally).then(() => {
+    if (!isStopped) throw new Error('The stream ended');
+  });
   return {
     stop: async () => {
+      isStopped = true;
       connection.destroy();
       await reading.catch(() => undefined);
     },

@@ -8,15 +8,15 @@ const BEFORE_MESSAGE = 1 + 4 + 25;
 
 /**
  * The wire limit: the bare socket, reads collected as well as the transport allows, and of each message the length and the
- * type alone. Nothing is decoded, nothing confirmed.
+ * type alone. Nothing is decoded, nothing confirmed. `mode: 'not paced'`: each read as it comes.
  */
-export async function consume({ target, slot, publication }, tally) {
+export async function consume({ target, slot, publication, consumer }, tally) {
   const client = new pg.Client({ ...pgOptions(target), replication: 'database' });
   await client.connect();
   const socket = client.connection.stream;
   socket.removeAllListeners('data');
   const text = `START_REPLICATION SLOT "${slot}" LOGICAL 0/0 (proto_version '1', publication_names '${publication}')`;
-  const collect = COLLECT[target.transport](socket);
+  const collect = consumer.mode === 'not paced' ? () => undefined : COLLECT[target.transport](socket);
   const count = messageCounter(tally);
   socket.on('data', (chunk) => {
     count(chunk);

@@ -7,7 +7,7 @@ import { Backlog } from '../support/backlog.mjs';
 import { record } from '../support/recording.mjs';
 import { median } from '../support/statistics.mjs';
 
-export const DECODERS = [
+const DECODERS = [
   'ours, decoded',
   'ours, delivered',
   'ours, delivered to an async handler',
@@ -20,42 +20,45 @@ const NOTHING_IS_COLLECTED = ['--expose-gc', '--min-semi-space-size=512', '--max
 const ROWS = 100_000;
 
 /** From bytes that were recorded once to rows: no server, no socket. */
-export async function measureDecode(cluster, { rounds, log, rows = ROWS }) {
-  const backlog = await Backlog.create(cluster, 'narrow', rows);
+export async function measureDecode(cluster, { rounds, log, decoders = DECODERS }) {
+  const backlog = await Backlog.create(cluster, 'narrow', ROWS);
   const directory = mkdtempSync(join(tmpdir(), 'pg-listener-bench-'));
+  const remove = () => rmSync(directory, { recursive: true, force: true });
+  process.once('exit', remove);
   try {
     const file = join(directory, 'recording');
     writeFileSync(file, await record(backlog));
-    return await inTurn(file, rows, { rounds, log });
+    return await inTurn(file, decoders, { rounds, log });
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    remove();
+    process.off('exit', remove);
     await backlog.drop();
   }
 }
 
-async function inTurn(file, rows, { rounds, log }) {
-  const figures = Object.fromEntries(DECODERS.map((name) => [name, { microseconds: [], bytes: 0 }]));
-  for (const name of DECODERS) figures[name].bytes = (await run(name, file, 'bytes', rows)).bytes;
+async function inTurn(file, decoders, { rounds, log }) {
+  const figures = Object.fromEntries(decoders.map((name) => [name, { typical: [], best: [], bytes: 0 }]));
+  for (const name of decoders) figures[name].bytes = (await run(name, file, 'bytes')).bytes;
   for (let round = 1; round <= rounds; round++) {
-    for (const name of DECODERS) {
-      const { microseconds } = await run(name, file, 'time', rows);
-      figures[name].microseconds.push(microseconds);
-      log(
-        `${round}/${rounds} ${name}: ${microseconds.toFixed(3)} µs of CPU and ${figures[name].bytes.toFixed(0)} bytes a row`,
-      );
+    for (const name of decoders) {
+      const { typical, best, bytes } = figures[name];
+      const lap = await run(name, file, 'time');
+      typical.push(lap.microseconds);
+      best.push(lap.best);
+      log(`${round}/${rounds} ${name}: ${lap.microseconds.toFixed(3)} µs of CPU and ${bytes.toFixed(0)} bytes a row`);
     }
   }
   return Object.fromEntries(
-    DECODERS.map((name) => {
-      const { microseconds, bytes } = figures[name];
-      const typical = median(microseconds);
-      return [name, { microseconds: typical, best: Math.min(...microseconds), bytes, rowsPerSecond: 1e6 / typical }];
+    decoders.map((name) => {
+      const { typical, best, bytes } = figures[name];
+      const microseconds = median(typical);
+      return [name, { microseconds, best: Math.min(...best), bytes, rowsPerSecond: 1e6 / microseconds }];
     }),
   );
 }
 
-async function run(name, file, what, rows) {
-  const child = fork(new URL('../consumers/decode-child.mjs', import.meta.url), [name, file, what, String(rows)], {
+async function run(name, file, what) {
+  const child = fork(new URL('../consumers/decode-child.mjs', import.meta.url), [name, file, what, String(ROWS)], {
     execArgv: what === 'bytes' ? NOTHING_IS_COLLECTED : [],
   });
   let figures;

@@ -2,12 +2,12 @@ import { Backlog } from '../support/backlog.mjs';
 import { findRecvlogical } from '../support/consumers.mjs';
 import { drain } from '../support/run-consumer.mjs';
 import { SHAPES } from '../support/shapes.mjs';
-import { median } from '../support/statistics.mjs';
+import { median, rotated } from '../support/statistics.mjs';
 
 const OURS = ['ours, sync', 'ours, async', 'ours, observable', 'ours, concurrency 8'];
 const PEERS = ['pg-logical-replication', 'pg-logical-replication, fastest', 'postgres', 'pgwire'];
 const WHO = {
-  narrow: [...OURS, 'wire limit', 'pg_recvlogical', ...PEERS],
+  narrow: [...OURS, 'wire limit', 'bare socket, not paced', 'pg_recvlogical', ...PEERS],
   single: ['ours, sync', 'ours, async', 'wire limit', 'pg_recvlogical', ...PEERS],
   wide: ['ours, sync', 'ours, async', 'wire limit', 'pg_recvlogical', ...PEERS],
   mixed: ['ours, sync', 'ours, async', 'wire limit', 'pg_recvlogical', ...PEERS],
@@ -28,7 +28,7 @@ export async function measureDrain(cluster, shape, { changes, rounds, log }) {
 /** Narrow rows over TLS and over a Unix socket. */
 export async function measureTransports(cluster, { changes, rounds, log }) {
   const backlog = await Backlog.create(cluster, 'narrow', changes);
-  const who = ['ours, sync', 'wire limit', 'pg-logical-replication, fastest', 'pgwire'];
+  const who = ['ours, sync', 'wire limit', 'bare socket, not paced', 'pg-logical-replication, fastest', 'pgwire'];
   try {
     const figures = {};
     for (const transport of ['tls', 'unix']) {
@@ -43,7 +43,7 @@ export async function measureTransports(cluster, { changes, rounds, log }) {
 async function inTurn(backlog, who, { rounds, log, transport = 'tcp' }) {
   const figures = Object.fromEntries(who.map((name) => [name, []]));
   for (let round = 1; round <= rounds; round++) {
-    for (const name of who) {
+    for (const name of rotated(who, round)) {
       const run = await drain(backlog, name, transport);
       figures[name].push(run);
       const cpu = run.cpuMicroseconds === undefined ? '' : `, ${run.cpuMicroseconds.toFixed(2)} µs of CPU a change`;

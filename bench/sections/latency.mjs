@@ -5,7 +5,7 @@ import { query, targetOf } from '../support/cluster.mjs';
 import { CONSUMERS } from '../support/consumers.mjs';
 import { startConsumer } from '../support/run-consumer.mjs';
 import { SHAPES } from '../support/shapes.mjs';
-import { median } from '../support/statistics.mjs';
+import { median, rotated } from '../support/statistics.mjs';
 
 const WHO = [
   'ours, sync',
@@ -31,7 +31,7 @@ export async function measureLatency(cluster, { rounds, seconds, log }) {
   const figures = { paced: of(WHO), saturated: of(WHO) };
   for (let round = 1; round <= rounds; round++) {
     for (const load of ['paced', 'saturated']) {
-      for (const name of WHO) {
+      for (const name of rotated(WHO, round)) {
         const run = await one(cluster, url, name, load, seconds);
         figures[load][name].push(run);
         const [p50, p99, p999] = [run.p50, run.p99, run.p999].map((ms) => ms.toFixed(2));
@@ -71,16 +71,19 @@ async function one(cluster, url, name, load, seconds) {
     expected,
     target: targetOf(cluster, DATABASE),
   };
-  const { finished } = await startConsumer(job);
+  const running = await startConsumer(job);
   // It may say that it listens before the server has started to send.
   await sleep(300);
   try {
+    const startedAt = performance.now();
     await (load === 'paced' ? writePaced(url, expected) : writeAtFullSpeed(url, expected));
-    const report = await finished;
+    const commitsPerSecond = (expected * 1_000) / (performance.now() - startedAt);
+    const report = await running.finished;
     const sum = (expected * (expected + 1)) / 2;
     if (report.sum !== sum) throw new Error(`${name} summed ${report.sum} instead of ${sum}`);
-    return report;
+    return { ...report, commitsPerSecond };
   } finally {
+    running.stop();
     if (!isNotified) await dropSlot(url, slot);
   }
 }
@@ -124,9 +127,10 @@ async function withClient(url, work) {
 }
 
 async function dropSlot(url, slot) {
-  for (;;) {
+  for (const giveUpAt = Date.now() + 60_000; ;) {
     const [found] = await query(url, 'SELECT active FROM pg_replication_slots WHERE slot_name = $1', [slot]);
     if (!found.active) break;
+    if (Date.now() > giveUpAt) throw new Error(`the slot ${slot} is still held`);
     await sleep(20);
   }
   await query(url, 'SELECT pg_drop_replication_slot($1)', [slot]);
@@ -136,5 +140,5 @@ const of = (names) => Object.fromEntries(names.map((name) => [name, []]));
 
 function summary(runs) {
   const of = (key) => median(runs.map((run) => run[key]));
-  return { p50: of('p50'), p99: of('p99'), p999: of('p999'), runs };
+  return { commitsPerSecond: of('commitsPerSecond'), p50: of('p50'), p99: of('p99'), p999: of('p999'), runs };
 }

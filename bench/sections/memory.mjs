@@ -18,8 +18,8 @@ async function growth(cluster, shape, changes, log) {
   try {
     const figures = {};
     for (const name of WHO) {
-      const { memoryGrowth, memoryPeak, heapPeak, changesPerSecond } = await drain(backlog, name);
-      figures[name] = { memoryGrowth, memoryPeak, heapPeak, changesPerSecond };
+      const { memoryGrowth, memoryPeak, heapPeak } = await drain(backlog, name);
+      figures[name] = { memoryGrowth, memoryPeak, heapPeak };
       log(
         `memory ${shape} ${name}: grew by ${(memoryGrowth / 1e6).toFixed(0)} MB, heap at most ${(heapPeak / 1e6).toFixed(0)} MB`,
       );

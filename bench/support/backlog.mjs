@@ -3,6 +3,8 @@ import { SHAPES } from './shapes.mjs';
 
 export const PUBLICATION = 'bench';
 const TEMPLATE = 'template_of';
+/** For a walsender to notice that its consumer has gone. */
+const PATIENCE_MS = 60_000;
 
 /**
  * Changes that wait in the log of a database of their own. Each consumer reads them from a copy of one slot, so that all
@@ -28,6 +30,7 @@ export class Backlog {
     await query(backlog.url, `CREATE PUBLICATION ${PUBLICATION} FOR ALL TABLES`);
     await query(backlog.url, `SELECT pg_create_logical_replication_slot('${TEMPLATE}_${shape}', 'pgoutput')`);
     for (const statement of fill(changes)) await query(backlog.url, statement);
+    [{ lsn: backlog.lastCommit }] = await query(backlog.url, 'SELECT pg_current_wal_insert_lsn() AS lsn');
     // With synchronous_commit off, what is committed is not yet what the walsender sends.
     await query(backlog.url, 'SET synchronous_commit = on; CREATE TABLE end_of_backlog (id int)');
     [{ lsn: backlog.end }] = await query(backlog.url, 'SELECT pg_current_wal_flush_lsn() AS lsn');
@@ -40,19 +43,19 @@ export class Backlog {
     return name;
   }
 
-  /** What the slot's consumer has confirmed, in bytes before the end of the backlog; negative: beyond it. */
+  /** What the slot's consumer has confirmed, in bytes before the last commit of the backlog; negative: beyond it. */
   async confirmedBehind(slot) {
     const rows = await query(
       this.url,
       `SELECT pg_wal_lsn_diff($2, confirmed_flush_lsn)::float8 AS behind FROM pg_replication_slots WHERE slot_name = $1`,
-      [slot, this.end],
+      [slot, this.lastCommit],
     );
     return rows[0].behind;
   }
 
   /** The walsender of a consumer that has just ended may still hold it. */
   async dropSlot(slot) {
-    for (;;) {
+    for (const giveUpAt = Date.now() + PATIENCE_MS; Date.now() < giveUpAt;) {
       const [found] = await query(this.url, 'SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1', [slot]);
       if (found === undefined) return;
       if (found.active_pid === null) {
@@ -61,6 +64,7 @@ export class Backlog {
       }
       await new Promise((done) => setTimeout(done, 20));
     }
+    throw new Error(`the slot ${slot} is still held`);
   }
 
   async drop() {

@@ -13,6 +13,8 @@ const SETTINGS = {
   synchronous_commit: 'off',
   // The disk is not what is measured; flushed, and so sent, is what the kernel has.
   fsync: 'off',
+  // One that confirms nothing, and a drain that takes longer than a minute.
+  wal_sender_timeout: '30min',
 };
 
 /** A PostgreSQL of this run, reachable over TCP, TLS and a Unix socket. `stop()` ends it and removes its data. */

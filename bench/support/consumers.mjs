@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Who takes part. `confirms`: the position of the slot must have reached the end when it stops. */
@@ -8,6 +8,7 @@ export const CONSUMERS = {
   'ours, observable': { module: 'ours', mode: 'observable', confirms: true },
   'ours, concurrency 8': { module: 'ours', mode: 'lanes', confirms: true },
   'wire limit': { module: 'wire', countsAll: true },
+  'bare socket, not paced': { module: 'wire', mode: 'not paced', countsAll: true },
   pg_recvlogical: { module: 'pg_recvlogical', countsAll: true },
   'pg-logical-replication': { module: 'pg-logical-replication', mode: 'default' },
   'pg-logical-replication, fastest': { module: 'pg-logical-replication', mode: 'fastest' },
@@ -16,9 +17,16 @@ export const CONSUMERS = {
   'LISTEN/NOTIFY': { module: 'listen-notify' },
 };
 
+/** What Debian has in PATH is a script that finds the program. */
+const DEBIAN = '/usr/lib/postgresql';
+
 /** Where pg_recvlogical is, or undefined. */
 export function findRecvlogical() {
-  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+  const versions = existsSync(DEBIAN) ? readdirSync(DEBIAN).sort((one, other) => Number(other) - Number(one)) : [];
+  const folders = [
+    ...versions.map((version) => join(DEBIAN, version, 'bin')),
+    ...(process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
+  ];
   return folders
     .map((folder) => join(folder, 'pg_recvlogical'))
     .find((file) => {

@@ -9,7 +9,7 @@ const BEFORE_MESSAGE = 1 + 4 + 25;
 /**
  * What the server sends for a backlog, as it comes over the wire: whole CopyData messages, keepalives left out.
  *
- * @returns one buffer, to be read with `framesOf`
+ * @returns one buffer, to be read with `messagesOf`
  */
 export async function record(backlog) {
   const slot = await backlog.copySlot();

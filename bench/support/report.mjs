@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { barChart } from './chart.mjs';
 import { SHAPES } from './shapes.mjs';
+import { pairedRatio } from './statistics.mjs';
 
 const README = new URL('../README.md', import.meta.url);
 const CHART = new URL('../drain.svg', import.meta.url);
@@ -58,12 +59,13 @@ const TEXTS = {
     ),
   memory: ({ drain, transaction }) =>
     table(
-      'Growth of resident memory, MB',
-      ['', 'drain', 'one large transaction', 'heap at most in it'],
+      'Growth of resident memory from the first row on, MB; one run each',
+      ['', 'drain', 'one large transaction', 'resident at most in it', 'heap at most in it'],
       Object.keys(drain).map((name) => [
         name,
         megabytes(drain[name].memoryGrowth),
         megabytes(transaction[name].memoryGrowth),
+        megabytes(transaction[name].memoryPeak),
         megabytes(transaction[name].heapPeak),
       ]),
     ),
@@ -81,14 +83,15 @@ function machine({ machine: m, sizes }) {
 }
 
 function drainTable(title, figures) {
-  const wire = figures['wire limit'].changesPerSecond;
+  const rates = (name) => figures[name].runs.map((run) => run.changesPerSecond);
   return table(
     `Drain: ${title}`,
-    ['', 'changes a second', 'of the wire limit', 'µs of CPU a change'],
+    ['', 'changes a second', 'of the wire limit', 'least and most', 'µs of CPU a change'],
     rows(figures, 'changesPerSecond').map(([name, rate]) => [
       name,
       whole(rate),
-      (rate / wire).toFixed(2),
+      pairedRatio(rates(name), rates('wire limit')).toFixed(2),
+      `${whole(Math.min(...rates(name)))} to ${whole(Math.max(...rates(name)))}`,
       figures[name].cpuMicroseconds?.toFixed(2) ?? '',
     ]),
   );
@@ -97,9 +100,10 @@ function drainTable(title, figures) {
 function latencyTable(title, figures) {
   return table(
     `Latency, ${title}: milliseconds`,
-    ['', 'p50', 'p99', 'p99.9'],
-    Object.entries(figures).map(([name, { p50, p99, p999 }]) => [
+    ['', 'commits a second', 'p50', 'p99', 'p99.9'],
+    Object.entries(figures).map(([name, { commitsPerSecond, p50, p99, p999 }]) => [
       name,
+      whole(commitsPerSecond),
       p50.toFixed(2),
       p99.toFixed(2),
       p999.toFixed(2),

@@ -21,17 +21,23 @@ export async function drain(backlog, name, transport = 'tcp') {
     const target = targetOf(backlog.cluster, backlog.database, transport);
     const job = { section: 'drain', consumer, target, slot, publication: PUBLICATION, expected };
     const report = await (await startConsumer(job)).finished;
-    if (!consumer.countsAll && report.sum !== backlog.sum) {
-      throw new Error(`${name} summed ${report.sum} instead of ${backlog.sum}`);
-    }
+    if (!consumer.countsAll) checkRows(backlog, name, report);
     if (consumer.confirms) {
       const behind = await backlog.confirmedBehind(slot);
-      // What follows the last transaction of the backlog is the table that marks its end.
-      if (behind > 64 * 1024) throw new Error(`${name} left ${behind} bytes unconfirmed`);
+      // The server may have logged something of its own before we asked for the place.
+      if (behind > 1024) throw new Error(`${name} left ${behind} bytes unconfirmed`);
     }
     return figuresOf(report, backlog.changes);
   } finally {
     await backlog.dropSlot(slot);
+  }
+}
+
+function checkRows(backlog, name, { sum, characters }) {
+  if (sum !== backlog.sum) throw new Error(`${name} summed ${sum} instead of ${backlog.sum}`);
+  backlog.characters ??= characters;
+  if (characters !== backlog.characters) {
+    throw new Error(`${name} read ${characters} characters, the one before ${backlog.characters}`);
   }
 }
 
@@ -68,6 +74,9 @@ async function drainWithRecvlogical(backlog, slot, transport) {
   const what = `--slot=${slot} --option=proto_version=1 --option=publication_names=${PUBLICATION} --endpos=${backlog.end}`;
   const program = spawn(findRecvlogical(), `${server} ${what} --start --no-loop --file=/dev/null`.split(' '), {
     stdio: ['ignore', 'ignore', 'inherit'],
+    // As all the others: by itself it would use TLS where the server has it.
+    env: { ...process.env, PGSSLMODE: 'disable', PGGSSENCMODE: 'disable' },
+    timeout: PATIENCE_MS,
   });
   const [code] = await once(program, 'exit');
   if (code !== 0) throw new Error(`pg_recvlogical ended with code ${code}`);

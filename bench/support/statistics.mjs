@@ -13,11 +13,17 @@ export function quantile(values, share) {
   return sorted[below] + (sorted[above] - sorted[below]) * (at - below);
 }
 
+/** Nobody always comes first, or behind the same one. */
+export function rotated(list, by) {
+  const at = by % list.length;
+  return [...list.slice(at), ...list.slice(0, at)];
+}
+
 /**
  * Median of what two consumers reached in the same rounds, each pair divided: what slows a whole round down touches both
  * sides of its quotient.
  */
 export function pairedRatio(ours, theirs) {
-  const pairs = ours.map((value, round) => value / theirs[round]).filter((ratio) => Number.isFinite(ratio));
-  return median(pairs);
+  if (ours.length !== theirs.length) throw new Error(`${ours.length} rounds cannot be paired with ${theirs.length}`);
+  return median(ours.map((value, round) => value / theirs[round]));
 }
