@@ -1,7 +1,7 @@
 import { quantile } from './statistics.mjs';
 
 /** Rows that warm the consumer up and are not counted. */
-const WARM_UP = 500;
+const WARM_UP = 1_500;
 
 /** Takes rows whose status is the moment of their writing, in nanoseconds of the machine's monotonic clock. */
 export class LatencyTally {
