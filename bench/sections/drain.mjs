@@ -15,9 +15,8 @@ const WHO = {
 
 /** Drains one shape: each round has every consumer once, so that all see the same machine. */
 export async function measureDrain(cluster, shape, { changes, rounds, log }) {
-  const backlog = await logged(log, `${SHAPES[shape].title}: writing ${changes} changes`, () =>
-    Backlog.create(cluster, shape, changes),
-  );
+  log(`${SHAPES[shape].title}: writing ${changes} changes`);
+  const backlog = await Backlog.create(cluster, shape, changes);
   try {
     return await inTurn(backlog, present(WHO[shape], log), { rounds, log });
   } finally {
@@ -54,12 +53,11 @@ async function inTurn(backlog, who, { rounds, log, transport = 'tcp' }) {
 }
 
 function summary(runs) {
-  const each = (key) => runs.map((run) => run[key]);
-  const known = (key) => (runs[0][key] === undefined ? {} : { [key]: median(each(key)) });
+  const of = (key) => median(runs.map((run) => run[key]));
   return {
-    changesPerSecond: median(each('changesPerSecond')),
-    ...known('cpuMicroseconds'),
-    ...known('memoryGrowth'),
+    changesPerSecond: of('changesPerSecond'),
+    // Not known of a program that is not ours to ask.
+    ...(runs[0].cpuMicroseconds !== undefined && { cpuMicroseconds: of('cpuMicroseconds') }),
     runs: runs.map(({ changesPerSecond, cpuMicroseconds }) => ({ changesPerSecond, cpuMicroseconds })),
   };
 }
@@ -68,9 +66,4 @@ function present(who, log) {
   if (findRecvlogical() !== undefined) return who;
   log('pg_recvlogical is not on this machine, and left out');
   return who.filter((name) => name !== 'pg_recvlogical');
-}
-
-async function logged(log, text, work) {
-  log(text);
-  return work();
 }

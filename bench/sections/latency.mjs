@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { PUBLICATION } from '../support/backlog.mjs';
+import { dropSlot, PUBLICATION } from '../support/backlog.mjs';
 import { query, targetOf } from '../support/cluster.mjs';
 import { CONSUMERS } from '../support/consumers.mjs';
 import { startConsumer } from '../support/run-consumer.mjs';
@@ -124,16 +124,6 @@ async function withClient(url, work) {
   } finally {
     await client.end();
   }
-}
-
-async function dropSlot(url, slot) {
-  for (const giveUpAt = Date.now() + 60_000; ;) {
-    const [found] = await query(url, 'SELECT active FROM pg_replication_slots WHERE slot_name = $1', [slot]);
-    if (!found.active) break;
-    if (Date.now() > giveUpAt) throw new Error(`the slot ${slot} is still held`);
-    await sleep(20);
-  }
-  await query(url, 'SELECT pg_drop_replication_slot($1)', [slot]);
 }
 
 const of = (names) => Object.fromEntries(names.map((name) => [name, []]));

@@ -53,22 +53,22 @@ export class Backlog {
     return rows[0].behind;
   }
 
-  /** The walsender of a consumer that has just ended may still hold it. */
-  async dropSlot(slot) {
-    for (const giveUpAt = Date.now() + PATIENCE_MS; Date.now() < giveUpAt;) {
-      const [found] = await query(this.url, 'SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1', [slot]);
-      if (found === undefined) return;
-      if (found.active_pid === null) {
-        await query(this.url, 'SELECT pg_drop_replication_slot($1)', [slot]);
-        return;
-      }
-      await new Promise((done) => setTimeout(done, 20));
-    }
-    throw new Error(`the slot ${slot} is still held`);
-  }
-
   async drop() {
-    await this.dropSlot(`${TEMPLATE}_${this.shape}`);
+    await dropSlot(this.url, `${TEMPLATE}_${this.shape}`);
     await query(this.cluster.server.url, `DROP DATABASE ${this.database} WITH (FORCE)`);
   }
+}
+
+/** The walsender of a consumer that has just ended may still hold it. */
+export async function dropSlot(url, slot) {
+  for (const giveUpAt = Date.now() + PATIENCE_MS; Date.now() < giveUpAt;) {
+    const [found] = await query(url, 'SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1', [slot]);
+    if (found === undefined) return;
+    if (found.active_pid === null) {
+      await query(url, 'SELECT pg_drop_replication_slot($1)', [slot]);
+      return;
+    }
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  throw new Error(`the slot ${slot} is still held`);
 }

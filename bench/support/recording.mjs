@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { PUBLICATION } from './backlog.mjs';
+import { dropSlot, PUBLICATION } from './backlog.mjs';
 import { pgOptions } from './client-options.mjs';
 import { targetOf } from './cluster.mjs';
 
@@ -39,7 +39,7 @@ export async function record(backlog) {
     });
   } finally {
     client.connection.stream.destroy();
-    await backlog.dropSlot(slot);
+    await dropSlot(backlog.url, slot);
   }
 }
 

@@ -2,7 +2,7 @@ import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { targetOf } from './cluster.mjs';
 import { CONSUMERS, findRecvlogical } from './consumers.mjs';
-import { PUBLICATION } from './backlog.mjs';
+import { dropSlot, PUBLICATION } from './backlog.mjs';
 
 /** No consumer of a sane size needs longer; a hanging one must not hang the run. */
 const PATIENCE_MS = 30 * 60_000;
@@ -29,7 +29,7 @@ export async function drain(backlog, name, transport = 'tcp') {
     }
     return figuresOf(report, backlog.changes);
   } finally {
-    await backlog.dropSlot(slot);
+    await dropSlot(backlog.url, slot);
   }
 }
 

@@ -56,7 +56,6 @@ export class EventsDispatcher implements TransactionSink {
   private isClosed = false;
   /** What waits for the lanes to come to rest. */
   private barrier: Work | null = null;
-  private isFlushing = false;
   private draining: Promise<void> | undefined;
   private drained: (() => void) | undefined;
   /** Counts connections: one that is given up must not open the next one. */
@@ -260,15 +259,9 @@ export class EventsDispatcher implements TransactionSink {
   /** Begins one piece of work; it is finished on return, or we are busy. */
   private handle(work: Work): void {
     if (!this.lanes.isEmpty && !this.lanes.isIdle && this.lanes.isBarrier(work, this.handing)) {
-      // Lanes may end in it: nothing that follows may begin then.
+      // Begun by `rested`, which may be called in the flush: what follows must not come first.
       this.barrier = work;
-      this.isFlushing = true;
-      this.lanes.flush();
-      this.isFlushing = false;
-      // Halted, or not at rest yet.
-      if (this.barrier === null || !this.lanes.isIdle) return this.endDrainAtRest();
-      this.barrier = null;
-      this.handing.rested();
+      return this.lanes.flush();
     }
     const runners = this.handing.runnersOf(work);
     if (this.calls.start(work, runners)) this.finish(work);
@@ -306,7 +299,7 @@ export class EventsDispatcher implements TransactionSink {
 
   /** Some call in a lane has ended. */
   private rested(): void {
-    if (this.state === 'stopped' || this.isFlushing) return;
+    if (this.state === 'stopped') return;
     if (this.lanes.isIdle) {
       this.handing.rested();
       const work = this.barrier;

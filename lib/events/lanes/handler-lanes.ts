@@ -176,8 +176,7 @@ export class HandlerLanes implements ChangeLanes {
     this.fillTimer = undefined;
     this.isFilled = false;
     const all = scheduler.take(size);
-    const call: Call = { all, items: all, rest: [], attempt: 1, free: 0, timer: undefined };
-    return call;
+    return { all, items: all, rest: [], attempt: 1, free: 0, timer: undefined };
   }
 
   private invoke(call: Call): void {
