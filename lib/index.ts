@@ -71,6 +71,7 @@ export { DecodeError } from './errors/decode.error.js';
 export { PgListenerConfigError, type ConfigFault } from './errors/config.error.js';
 export { DuplicateAppError, LifecycleError, UnknownAppError } from './errors/app.error.js';
 export { HandlerDefinitionError, TablePatternError } from './errors/handler.error.js';
+export { EffectsInterruptedError, TransactionMisuseError } from './errors/effects.error.js';
 export { HandlerHaltError, ParkedFilterError, ParkingError, SpillError } from './errors/delivery.error.js';
 export { HaltApp, ParkChange, RetryChange, SkipChange, type VerdictDetails } from './errors/verdict.error.js';
 export {

@@ -38,7 +38,7 @@ export interface ExploredHandlers {
 }
 
 /** Options of the contract that later versions bring. A handler that asks for one must not run without it. */
-const NOT_YET = ['whenChanged', 'transactional'] as const;
+const NOT_YET = ['whenChanged'] as const;
 
 /** Finds decorated methods in the application and reports every mistake at once. Opens nothing, calls nothing. */
 @Injectable()
@@ -123,6 +123,7 @@ export class PgListenerExplorer {
       prefix: metadata.kind === 'message' ? metadata.prefix : null,
       concurrency: override?.concurrency ?? metadata.options.concurrency,
       batch: metadata.options.batch,
+      transactional: metadata.options.transactional === true,
       retry: { ...metadata.options.retry, ...override?.retry },
       onExhausted: override?.onExhausted ?? metadata.options.onExhausted,
       instance,
@@ -143,6 +144,7 @@ export class PgListenerExplorer {
     const reader = new OptionReader();
     reader.object('options', metadata.options, OPTIONS);
     reader.boolean('enabled', metadata.options.enabled, true);
+    reader.boolean('transactional', metadata.options.transactional, false);
     readId(reader, metadata.options.id);
     readRetry(reader, 'retry', metadata.options.retry);
     reader.oneOf('onExhausted', metadata.options.onExhausted, 'block', ON_EXHAUSTED);
@@ -155,7 +157,7 @@ export class PgListenerExplorer {
   }
 }
 
-const OPTIONS = ['id', 'app', 'retry', 'onExhausted', 'enabled', 'concurrency', 'batch', ...NOT_YET];
+const OPTIONS = ['id', 'app', 'retry', 'onExhausted', 'enabled', 'concurrency', 'batch', 'transactional', ...NOT_YET];
 
 function readId(reader: OptionReader, id: unknown): void {
   if (id === undefined || (typeof id === 'string' && id !== '')) return;

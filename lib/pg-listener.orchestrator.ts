@@ -59,6 +59,13 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
       if (mine.some(({ kind }) => kind === 'transaction') && !hearsTables && config.publications === null) {
         logger.warn('@OnTransaction hears no table: name some in `subscriptions`, a handler or forFeature');
       }
+      for (const { id } of mine.filter((each) => mayHearItself(each))) {
+        if (config.origin === 'none') continue;
+        logger.warn(
+          `${id} is transactional and listens to tables by a pattern: what it writes to one of them comes back to it. ` +
+            "Name its tables, or set `origin: 'none'` (PostgreSQL 16 and later)",
+        );
+      }
       const isHeard = mine.length > 0 || features.length > 0;
       if (!isHeard && listener !== undefined && config.enabled) {
         logger.warn('Nobody listens: no handler, forFeature or subscription. Is the class in `providers`?');
@@ -159,4 +166,9 @@ function describeHandler({ id, app, kind, tables, operations, prefix }: HandlerD
         ? 'every transaction'
         : `messages ${prefix === null ? 'of any prefix' : `"${prefix}"`}`;
   return `{${what}} → ${id} [${app}]`;
+}
+
+/** Which tables it writes to, nobody can know; by a pattern it listens to some that it has not been told of. */
+function mayHearItself({ transactional, tables }: HandlerDefinition): boolean {
+  return transactional && tables.some((table) => table.includes('*') && !table.startsWith('!'));
 }

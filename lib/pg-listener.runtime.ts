@@ -21,6 +21,7 @@ import { DeliveryProgress } from './replication/delivery-progress.js';
 import { PublicationManager } from './publications/publication-manager.js';
 import type { TableSubscription } from './publications/publication-plan.js';
 import { ReplicationSupervisor, type StateDetails } from './replication/replication.supervisor.js';
+import { PgEffectsStore } from './store/effects/effects.store.js';
 import { PgParkedStore } from './store/parked.store.js';
 import { SlotLife } from './slots/slot-life.js';
 import { StreamLease } from './store/stream-lease.js';
@@ -75,13 +76,14 @@ export class AppRuntime implements ListenerRuntime {
     const lease = new StreamLease(slot.name);
     this.store = new PgParkedStore(target, {
       // A temporary slot has another name each time; what is parked stays.
-      slotName: slot.name ?? `temporary slot of ${name}`,
+      slotName: slot.name ?? temporaryName(name),
       app: name,
       customTypes: connection.types as CustomTypes | undefined,
       lease,
       logger,
     });
-    this.dispatcher = createDispatcher(config, definitions, streams, logger, this.store, {
+    const effects = this.effectsStore(definitions, lease);
+    this.dispatcher = createDispatcher(config, definitions, streams, logger, this.store, effects, {
       onFault: (error) => this.supervisor.halt(error),
       onSuperseded: (error) => this.supervisor.leave(error),
     });
@@ -107,6 +109,7 @@ export class AppRuntime implements ListenerRuntime {
           logger,
         ),
         wantsMessages: definitions.some(({ kind }) => kind === 'message'),
+        origin: config.origin,
         sink: this.dispatcher,
         progress: new DeliveryProgress(),
         counters: this.counters,
@@ -160,6 +163,7 @@ export class AppRuntime implements ListenerRuntime {
       failures: dispatcher.desk.failures,
       skipped: dispatcher.desk.skipped,
       parked: dispatcher.parking.size,
+      repeats: dispatcher.effects.repeats,
       reconnects: supervisor.reconnects,
       pendingChanges: dispatcher.queue.pendingChanges,
       pendingBytes: dispatcher.queue.pendingBytes,
@@ -167,6 +171,26 @@ export class AppRuntime implements ListenerRuntime {
       confirmedLsn: lsnText(supervisor.confirmedLsn),
       receivedLsn: lsnText(supervisor.receivedLsn),
     };
+  }
+
+  private effectsStore(definitions: readonly HandlerDefinition[], lease: StreamLease): PgEffectsStore {
+    const { name: app, connection, slot, service, origin } = this.config;
+    const handlers = definitions.filter(({ transactional }) => transactional);
+    return new PgEffectsStore(
+      { app, connection },
+      {
+        app,
+        service: () => service ?? serviceName(),
+        handlers: handlers.map(({ id }) => id),
+        storeSlot: slot.name ?? temporaryName(app),
+        lease,
+        // Serial calls come one at a time, whoever's they are.
+        concurrency: 1 + sumOf(handlers.map(({ concurrency, batch }) => concurrency ?? (batch === undefined ? 0 : 1))),
+        isFailover: slot.failover,
+        isMarked: origin === 'none',
+        logger: this.logger,
+      },
+    );
   }
 
   private redriver(): ParkedRedriver {
@@ -192,8 +216,10 @@ export class AppRuntime implements ListenerRuntime {
     this.parked.stop();
     await this.close();
     // What was handled once more has to leave the table, else it is handled again after the next start.
-    await Promise.race([this.parked.settled(), sleep(STORE_GRACE_MS, undefined, { ref: false })]);
-    await this.store.close();
+    const { effects } = this.dispatcher;
+    const last = Promise.all([this.parked.settled(), effects.fold()]);
+    await Promise.race([last, sleep(STORE_GRACE_MS, undefined, { ref: false })]);
+    await Promise.all([this.store.close(), effects.close()]);
   }
 
   private async close(): Promise<void> {
@@ -249,6 +275,15 @@ function startupTimeout(app: string, timeoutMs: number, cause: Error | undefined
 
 function stoppedMeanwhile(app: string): LifecycleError {
   return new LifecycleError('Stopped while it started', { app });
+}
+
+/** What is parked and has no slot of a lasting name is kept under this one. */
+function temporaryName(app: string): string {
+  return `temporary slot of ${app}`;
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, each) => sum + each, 0);
 }
 
 function lsnText(lsn: Lsn): string | null {

@@ -5,6 +5,7 @@ import type {
   TruncateChange,
   UpdateChange,
 } from '../interfaces/change.interface.js';
+import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
 import type { Row } from '../decoder/pgoutput-messages.js';
 import type { Lsn } from '../protocol/lsn.js';
@@ -64,6 +65,10 @@ abstract class ChangeEvent implements WalPosition {
   }
   get commitTimestamp(): Date {
     return this.transaction.commitTimestamp;
+  }
+  /** @internal */
+  get history(): StreamHistory | null {
+    return this.transaction.history;
   }
   /** @internal */
   get commitLsn(): Lsn {

@@ -1,4 +1,5 @@
 import type { LogicalDecodingMessage } from '../decoder/pgoutput-messages.js';
+import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
 import type { LogicalMessage } from '../interfaces/transaction.interface.js';
 import { formatLsn, type Lsn } from '../protocol/lsn.js';
@@ -41,6 +42,10 @@ export class LogicalMessageEvent implements LogicalMessage, WalPosition {
   }
   get commitTimestamp(): Date | null {
     return this.transactional ? this.transaction.commitTimestamp : null;
+  }
+  /** @internal */
+  get history(): StreamHistory | null {
+    return this.transaction.history;
   }
   /** @internal */
   get commitLsn(): Lsn {

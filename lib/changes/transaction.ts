@@ -1,4 +1,5 @@
 import type { Change, Operation } from '../interfaces/change.interface.js';
+import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { Transaction, TransactionContext, TransactionSummary } from '../interfaces/transaction.interface.js';
 import { formatLsn, type Lsn } from '../protocol/lsn.js';
 import { parseTableName } from './table-pattern.js';
@@ -26,6 +27,8 @@ export class TransactionInfo implements TransactionContext {
     readonly commitLsn: Lsn,
     readonly xid: number,
     readonly commitTimestamp: Date,
+    /** @internal Of the stream that brought it; null: none has. */
+    readonly history: StreamHistory | null = null,
   ) {}
 
   get lsn(): string {

@@ -16,6 +16,7 @@ const KNOWN = [
   'parked',
   'onGap',
   'service',
+  'origin',
   'limits',
   'autoStart',
   'enabled',
@@ -25,6 +26,7 @@ const KNOWN = [
 const OPERATIONS: readonly Operation[] = ['insert', 'update', 'delete', 'truncate', 'snapshot'];
 export const ON_EXHAUSTED = ['block', 'park', 'skip', 'halt'] as const;
 const ON_GAP = ['halt', 'continue'] as const;
+const ORIGIN = ['any', 'none'] as const;
 /** More lanes than this are a mistake: each is a call in flight. */
 const MOST_LANES = 10_000;
 const DEFAULT_RETRY: Required<RetryOptions> = {
@@ -69,6 +71,7 @@ export function resolveConfig(name: string, options: unknown): PgListenerConfig 
     },
     onGap: reader.oneOf('onGap', given['onGap'], 'halt', ON_GAP),
     service: readService(reader, given['service']),
+    origin: reader.oneOf('origin', given['origin'], 'any', ORIGIN),
     limits: {
       changes: reader.number('limits.changes', limits['changes'], 10_000, { min: 1 }),
       bytes: reader.number('limits.bytes', limits['bytes'], 16 * 1024 * 1024, { min: 1024 }),

@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { ClientConfig } from 'pg';
 import type { Operation } from '../interfaces/change.interface.js';
-import type { OnExhausted, OnGap, ParkedOptions, RetryOptions } from '../interfaces/pg-listener-options.interface.js';
+import type {
+  OnExhausted,
+  OnGap,
+  OriginFilter,
+  ParkedOptions,
+  RetryOptions,
+} from '../interfaces/pg-listener-options.interface.js';
 
 /** PostgreSQL's 63 bytes, less room for `_append`. */
 const LONGEST_MANAGED = 56;
@@ -37,6 +43,7 @@ export interface ResolvedConfig {
   readonly onGap: OnGap;
   /** Undefined: that of the nearest package.json. */
   readonly service: string | undefined;
+  readonly origin: OriginFilter;
   readonly limits: { readonly changes: number; readonly bytes: number };
   readonly autoStart: boolean;
   readonly enabled: boolean;
@@ -63,6 +70,7 @@ export class PgListenerConfig implements ResolvedConfig {
   readonly parked!: ParkedOptions;
   readonly onGap!: OnGap;
   readonly service!: string | undefined;
+  readonly origin!: OriginFilter;
   readonly limits!: { readonly changes: number; readonly bytes: number };
   readonly autoStart!: boolean;
   readonly enabled!: boolean;

@@ -48,6 +48,19 @@ export function makeClient({ app, connection }: ConnectionTarget, extra: { repli
   }
 }
 
+/**
+ * For a pool of sessions that the user's own code gets: its values are read with the user's parsers, and how long a query
+ * may take is the user's business.
+ */
+export function poolConfig({ app, connection }: ConnectionTarget): ClientConfig {
+  return {
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    application_name: `nestjs-pg-listener:${app}`,
+    ...connection,
+  };
+}
+
 /** What the server calls us: the user's own name, or one that says whose connection it is. */
 export function applicationName(target: ConnectionTarget): string {
   const { connectionParameters } = makeClient(target) as unknown as {

@@ -61,6 +61,15 @@ export async function readServerFacts(client: Client, target: ConnectionTarget):
   };
 }
 
+/** @throws ServerSetupError where the server cannot leave changes of an origin out */
+export function requireOrigins(version: number, target: ConnectionTarget): void {
+  if (version >= 160_000) return;
+  throw new ServerSetupError(
+    `\`origin: 'none'\` needs PostgreSQL 16, and ${describeTarget(target)} has ${Math.floor(version / 10_000)}`,
+    { app: target.app, hint: 'leave the option out; see what a handler may write in docs/exactly-once.md.' },
+  );
+}
+
 /** As a synchronous standby, every commit in the database would wait for our handlers. */
 function refuseSynchronousStandby(standbys: string, target: ConnectionTarget): void {
   const name = applicationName(target);

@@ -1,4 +1,4 @@
-import type { HandlerDecorator, PlainHandlerOptions } from '../interfaces/handler.interface.js';
+import type { ContextOf, HandlerDecorator, PlainHandlerOptions } from '../interfaces/handler.interface.js';
 import type { LogicalMessage } from '../interfaces/transaction.interface.js';
 import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
 
@@ -11,7 +11,10 @@ import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
  * async onMessage(message: LogicalMessage) {}
  * @publicApi
  */
-export function OnLogicalMessage(prefix?: string, options?: PlainHandlerOptions): HandlerDecorator<LogicalMessage> {
+export function OnLogicalMessage<const Tx extends boolean = false>(
+  prefix?: string,
+  options?: PlainHandlerOptions<Tx>,
+): HandlerDecorator<LogicalMessage, ContextOf<Tx>> {
   return (target, key, descriptor) =>
     addHandlerMetadata(target, key, descriptor, {
       kind: 'message',

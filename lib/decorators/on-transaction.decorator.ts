@@ -1,4 +1,4 @@
-import type { HandlerDecorator, PlainHandlerOptions } from '../interfaces/handler.interface.js';
+import type { ContextOf, HandlerDecorator, PlainHandlerOptions } from '../interfaces/handler.interface.js';
 import type { Transaction } from '../interfaces/transaction.interface.js';
 import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
 
@@ -13,7 +13,9 @@ import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
  * }
  * @publicApi
  */
-export function OnTransaction(options?: PlainHandlerOptions): HandlerDecorator<Transaction> {
+export function OnTransaction<const Tx extends boolean = false>(
+  options?: PlainHandlerOptions<Tx>,
+): HandlerDecorator<Transaction, ContextOf<Tx>> {
   return (target, key, descriptor) =>
     addHandlerMetadata(target, key, descriptor, { kind: 'transaction', options: storedOptions(options) });
 }

@@ -2,6 +2,7 @@ import type { PgListenerConfig } from '../configs/pg-listener-config.js';
 import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { ChangeStreams } from './change-streams.js';
+import type { EffectsStore } from '../interfaces/effects-store.interface.js';
 import type { ParkedStore } from '../interfaces/parked-store.interface.js';
 import type { OnExhausted } from '../interfaces/pg-listener-options.interface.js';
 import type { FaultHooks } from './dispatcher-options.js';
@@ -16,6 +17,7 @@ export function createDispatcher(
   streams: ChangeStreams,
   logger: ListenerLogger,
   parked: ParkedStore,
+  effects: EffectsStore,
   hooks: FaultHooks,
 ): EventsDispatcher {
   const { name, limits, retry } = config;
@@ -28,6 +30,7 @@ export function createDispatcher(
     registry: new HandlerRegistry(runners, streams),
     streams,
     parked,
+    effects,
     // For looking on, no table is made.
     loadsParked: config.slot.name !== null || runners.some((runner) => runner.onExhausted === 'park'),
     logger,

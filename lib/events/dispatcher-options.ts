@@ -1,4 +1,5 @@
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
+import type { EffectsStore } from '../interfaces/effects-store.interface.js';
 import type { ParkedStore } from '../interfaces/parked-store.interface.js';
 import type { ChangeStreams } from './change-streams.js';
 import type { FaultHooks } from './handler-desk.js';
@@ -12,6 +13,7 @@ export interface DispatcherOptions extends FaultHooks {
   readonly registry: HandlerRegistry;
   readonly streams: ChangeStreams;
   readonly parked: ParkedStore;
+  readonly effects: EffectsStore;
   /** Whether anything can be parked from earlier. */
   readonly loadsParked: boolean;
   readonly logger: ListenerLogger;

@@ -3,6 +3,7 @@ import type { RowChange } from '../changes/change.js';
 import type { LogicalMessageEvent } from '../changes/logical-message.js';
 import type { CommittedTransaction } from '../changes/transaction.js';
 import type { CaptureImage } from '../changes/wire-image.js';
+import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { DeliveryUnit, RoutedTable, TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { ParkedWork } from '../interfaces/parked-store.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
@@ -11,6 +12,7 @@ import { HandOver } from './hand-over.js';
 import { HandlerDesk } from './handler-desk.js';
 import type { Route } from './handler-registry.js';
 import { LaneSet } from './lanes/lane-set.js';
+import { EffectsKeeper } from './effects/effects-keeper.js';
 import { Parking } from './parked/parking.js';
 import { Redrives } from './parked/redrives.js';
 import { RunSignals } from './run-signals.js';
@@ -38,6 +40,7 @@ export class EventsDispatcher implements TransactionSink {
   readonly queue: WorkQueue;
   readonly desk: HandlerDesk;
   readonly parking: Parking;
+  readonly effects: EffectsKeeper;
   private readonly handing: HandOver;
   private readonly holds = new TransactionHolds((size) => {
     this.queue.hold(size);
@@ -47,7 +50,6 @@ export class EventsDispatcher implements TransactionSink {
   private readonly calls: SerialCalls;
   private readonly redrives: Redrives;
   private readonly slice = new TimeSlice();
-
   private state: 'running' | 'draining' | 'stopped' = 'stopped';
   private isHeld = false;
   /** Stopped because another process has the stream; the next connection begins anew. */
@@ -66,10 +68,7 @@ export class EventsDispatcher implements TransactionSink {
     this.queue = new WorkQueue(limits);
     this.handing = new HandOver({ registry, limits, streams });
     this.redrives = new Redrives(app, registry.runners);
-    this.parking = new Parking(parked, registry.runners, logger, (error) => {
-      this.supersede();
-      options.onSuperseded?.(error);
-    });
+    this.parking = new Parking(parked, registry.runners, logger, (error) => this.supersede(error));
     this.desk = new HandlerDesk(app, this.parking, logger, { onFault: (error) => this.fault(error), onExhausted });
     this.calls = new SerialCalls(this.desk, {
       payloadOf: (work, runner) => this.handing.payload(work, runner),
@@ -80,6 +79,7 @@ export class EventsDispatcher implements TransactionSink {
       },
       givenUp: () => this.closeTransaction(),
     });
+    this.effects = new EffectsKeeper(options.effects, registry.runners, logger, (error) => this.supersede(error));
     this.lanes = new LaneSet(registry.runners, this.desk, {
       taken: (work) => {
         work.pending++;
@@ -103,6 +103,9 @@ export class EventsDispatcher implements TransactionSink {
   get isBusy(): boolean {
     return this.isOccupied || !this.queue.isEmpty || this.lanes.isSaturated;
   }
+  get writtenUpTo(): bigint {
+    return this.effects.writtenUpTo;
+  }
   get watchesTransactions(): boolean {
     return this.handing.isCollecting || this.options.streams.watchesTransactions;
   }
@@ -124,6 +127,7 @@ export class EventsDispatcher implements TransactionSink {
     if (this.state !== 'stopped') return;
     this.desk.run = new RunSignals();
     this.handing.begin();
+    this.effects.giveUp();
     this.lanes.renew();
     this.isClosed = this.isHeld = this.isSuperseded = false;
     this.state = 'running';
@@ -135,9 +139,10 @@ export class EventsDispatcher implements TransactionSink {
     this.isHeld = true;
   }
 
-  async open(): Promise<void> {
+  async open(history: StreamHistory): Promise<void> {
     const { connection } = this;
     if (this.options.loadsParked) await this.parking.load();
+    await this.effects.open(history);
     if (connection !== this.connection) return;
     this.isHeld = false;
     this.pump();
@@ -198,6 +203,7 @@ export class EventsDispatcher implements TransactionSink {
 
   forget(): void {
     this.handing.forget(this.calls.work);
+    this.effects.forget();
     this.holds.clear();
   }
 
@@ -241,9 +247,10 @@ export class EventsDispatcher implements TransactionSink {
   }
 
   /** Gives up what is in hand, for another process has it; the next stream begins anew. */
-  private supersede(): void {
+  private supersede(error?: Error): void {
     this.abandon();
     this.isSuperseded = true;
+    if (error !== undefined) this.options.onSuperseded?.(error);
   }
 
   private fault(error: Error): void {

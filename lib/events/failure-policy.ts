@@ -69,6 +69,20 @@ function timerDelay(asked: unknown): number | null {
   return typeof asked === 'number' && asked >= 0 ? Math.min(asked, LONGEST_TIMER_MS) : null;
 }
 
+/**
+ * After tries that do not count, for nobody's fault: the delays grow as those of attempts do.
+ *
+ * @param tries so far
+ */
+export function delayAfter(tries: number, retry: RetryPolicy, random: () => number = Math.random): number {
+  return jittered(grownDelay(tries, retry), retry.jitter, random);
+}
+
+/** Whether the handler is not to blame, and nothing of the call has happened. */
+export function isInterruption(error: unknown): boolean {
+  return verdictOf(error) === 'PG_LISTENER_EFFECTS_INTERRUPTED';
+}
+
 /** Whether the handler asks for parking. */
 export function isParkChange(error: unknown): boolean {
   return verdictOf(error) === 'PG_LISTENER_PARK_CHANGE';

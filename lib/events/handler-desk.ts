@@ -1,7 +1,7 @@
 import { asError } from '../errors/as-error.js';
 import { HandlerHaltError } from '../errors/delivery.error.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
-import { decideFailure, failureText, type FailureDecision } from './failure-policy.js';
+import { decideFailure, delayAfter, failureText, isInterruption, type FailureDecision } from './failure-policy.js';
 import type { HandlerRunner } from './handler-runner.js';
 import type { Parking } from './parked/parking.js';
 import { RunSignals } from './run-signals.js';
@@ -49,6 +49,7 @@ export class HandlerDesk {
 
   /** @returns null where the work has been taken away from the caller */
   judge(caller: object, runner: HandlerRunner, what: string, tries: Tries, error: unknown): FailureDecision | null {
+    if (isInterruption(error)) return this.interrupted(runner, what, tries, asError(error));
     this.failures++;
     const { attempt, free } = tries;
     const decision = decideFailure(error, attempt - free, runner.retry, runner.onExhausted);
@@ -61,6 +62,13 @@ export class HandlerDesk {
     if (isExhausted) this.blocked.set(caller, runner.id);
     if (decision.action === 'retry' && !decision.isAttempt) tries.free++;
     return decision;
+  }
+
+  /** Nobody's failure: it is tried again, for as long as it takes. */
+  interrupted(runner: HandlerRunner, what: string, tries: Tries, error: Error): FailureDecision & { action: 'retry' } {
+    const delayMs = delayAfter(++tries.free, runner.retry);
+    this.logger.warn(`${error.message}; ${what} is tried again in ${delayMs} ms, and this try does not count`);
+    return { action: 'retry', delayMs, isExhausted: false, isAttempt: false };
   }
 
   /** One more try of a parked change was in vain. */

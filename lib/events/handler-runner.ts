@@ -1,12 +1,15 @@
 import { isObservable, lastValueFrom } from 'rxjs';
 import type { RowChange } from '../changes/change.js';
+import type { TransactionInfo } from '../changes/transaction.js';
+import { placeOfCommit } from '../changes/wal-position.js';
 import type { RoutedTable } from '../interfaces/transaction-sink.interface.js';
 import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
-import type { PgListenerContext } from '../interfaces/handler.interface.js';
+import type { PgListenerContext, TransactionalContext } from '../interfaces/handler.interface.js';
 import type { OnExhausted } from '../interfaces/pg-listener-options.interface.js';
-import type { TransactionContext } from '../interfaces/transaction.interface.js';
+import type { EffectPlace } from '../interfaces/effects-store.interface.js';
 import { failedItems } from './lanes/batch-results.js';
 import type { RetryPolicy } from './failure-policy.js';
+import type { TransactionalCalls } from './effects/transactional-calls.js';
 import type { ParkedIndex } from './parked/parked-index.js';
 
 const ONE_ITEM = [0] as const;
@@ -39,7 +42,9 @@ export class HandlerRunner {
   lanes: ChangeLanes | null = null;
   /** Null: nothing is parked for it. */
   parked: ParkedIndex | null = null;
-  private lastTransaction: TransactionContext | undefined;
+  /** Null: its calls are in no transaction of ours. */
+  effects: TransactionalCalls | null = null;
+  private lastTransaction: TransactionInfo | undefined;
   private lastContext!: PgListenerContext;
 
   constructor(
@@ -59,24 +64,61 @@ export class HandlerRunner {
   /**
    * One call for one thing; where the handler takes arrays, for an array of one.
    *
+   * @param parkedId of a parked change that is tried again; null: it comes from the stream
    * @returns undefined where the handler is done, else a promise of that: a synchronous handler costs none
    * @throws what a synchronous handler throws
    */
   run(
     payload: unknown,
-    transaction: TransactionContext,
+    transaction: TransactionInfo,
     attempt: number,
     signal: AbortSignal,
+    parkedId: string | null = null,
   ): PromiseLike<unknown> | undefined {
-    const result = this.call(payload, transaction, attempt, signal);
+    const result = this.call(payload, transaction, attempt, signal, parkedId);
     if (this.definition.batch === undefined) return isPromise(result) ? result : undefined;
     return isPromise(result) ? result.then(refuseFailed) : refuseFailed(result);
   }
 
   /** The same, where what the handler returns says something. @returns it, or a promise of it */
-  call(payload: unknown, transaction: TransactionContext, attempt: number, signal: AbortSignal): unknown {
+  call(
+    payload: unknown,
+    transaction: TransactionInfo,
+    attempt: number,
+    signal: AbortSignal,
+    parkedId: string | null = null,
+  ): unknown {
+    if (this.effects !== null)
+      return this.callInTransaction(this.effects, payload, transaction, attempt, signal, parkedId);
+    return this.invoke(payload, this.context(transaction, attempt, signal));
+  }
+
+  private callInTransaction(
+    effects: TransactionalCalls,
+    payload: unknown,
+    transaction: TransactionInfo,
+    attempt: number,
+    signal: AbortSignal,
+    parkedId: string | null,
+  ): Promise<unknown> {
+    const { batch, kind } = this.definition;
+    const context = { app: this.handling.app, handler: this.id, attempt, transaction, signal };
+    const one = kind === 'transaction' ? placeOfCommit(transaction) : (payload as EffectPlace);
+    return effects.run({
+      items: batch === undefined ? [one] : (payload as readonly EffectPlace[]),
+      xid: transaction.xid,
+      parkedId,
+      signal,
+      invoke: (client, items) => {
+        const given = batch === undefined ? payload : items;
+        return this.invoke(given, { ...context, client });
+      },
+    });
+  }
+
+  private invoke(payload: unknown, context: PgListenerContext | TransactionalContext): unknown {
     const { callback, instance } = this.definition;
-    const result = callback.call(instance, payload, this.context(transaction, attempt, signal));
+    const result = callback.call(instance, payload, context);
     if (result === undefined || result === null || typeof result !== 'object') return result;
     if (Object.getPrototypeOf(result) === Promise.prototype) return result;
     // Other thenables, such as query builders and promises of a class of their own, may settle twice or at once; a promise of them does not.
@@ -86,7 +128,7 @@ export class HandlerRunner {
   }
 
   /** One object serves all first attempts in a transaction. */
-  private context(transaction: TransactionContext, attempt: number, signal: AbortSignal): PgListenerContext {
+  private context(transaction: TransactionInfo, attempt: number, signal: AbortSignal): PgListenerContext {
     if (attempt > 1) return { app: this.handling.app, handler: this.id, attempt, transaction, signal };
     if (this.lastTransaction !== transaction || this.lastContext.signal !== signal) {
       this.lastTransaction = transaction;

@@ -2,10 +2,19 @@
 import { clearTimeout, setTimeout } from 'node:timers';
 import { asError } from '../errors/as-error.js';
 import { ParkingError } from '../errors/delivery.error.js';
-import { decideFailure, isParkChange } from './failure-policy.js';
+import type { Given } from './effects/handled-prefix.js';
+import { decideFailure, isInterruption, isParkChange } from './failure-policy.js';
 import type { HandlerDesk } from './handler-desk.js';
 import type { HandlerRunner } from './handler-runner.js';
-import { describeWork, transactionOf, type ChangeWork, type MessageWork, type RedriveWork, type Work } from './work.js';
+import {
+  describeWork,
+  placeOf,
+  transactionOf,
+  type ChangeWork,
+  type MessageWork,
+  type RedriveWork,
+  type Work,
+} from './work.js';
 
 /** What serial calls need of the dispatcher. */
 export interface SerialPort {
@@ -37,6 +46,8 @@ export class SerialCalls {
   private readonly tries = { attempt: 1, free: 0 };
   private timer: NodeJS.Timeout | undefined;
   private epoch = 0;
+  /** What is in hand, as the progress of a transactional handler counts it. */
+  private given: Given | null = null;
   private fulfilled: () => void = () => undefined;
   private rejected: (error: unknown) => void = () => undefined;
 
@@ -66,7 +77,7 @@ export class SerialCalls {
     clearTimeout(this.timer);
     this.timer = undefined;
     if (this.work?.kind === 'redrive') this.work.abandoned();
-    this.work = null;
+    this.work = this.given = null;
     this.desk.unblock(this);
   }
 
@@ -89,20 +100,20 @@ export class SerialCalls {
     const work = this.work!;
     while (this.next < runners.length) {
       const runner = runners[this.next]!;
-      if (work.kind === 'change') {
-        if (runner.lanes !== null && work.change.operation !== 'truncate') {
-          runner.lanes.submit(work);
-          // A synchronous handler may have halted the app.
-          if (this.work !== work) return false;
-          this.passed();
-          continue;
-        }
-        if (runner.parked !== null && runner.mustWait(work)) return this.park(runner, null, 0);
+      if (work.kind === 'change' && runner.lanes !== null && work.change.operation !== 'truncate') {
+        runner.lanes.submit(work);
+        // A synchronous handler may have halted the app.
+        if (this.work !== work) return false;
+        this.passed();
+        continue;
       }
+      if (runner.effects !== null && work.kind !== 'redrive') this.given ??= runner.effects.prefix.give(placeOf(work));
+      if (work.kind === 'change' && runner.parked !== null && runner.mustWait(work)) return this.park(runner, null, 0);
       let pending: PromiseLike<unknown> | undefined;
       try {
         const payload = this.port.payloadOf(work, runner);
-        pending = runner.run(payload, transactionOf(work), this.tries.attempt, desk.run.signal);
+        const parkedId = work.kind === 'redrive' ? work.parked.id : null;
+        pending = runner.run(payload, transactionOf(work), this.tries.attempt, desk.run.signal, parkedId);
       } catch (error) {
         return this.failed(error);
       }
@@ -117,6 +128,10 @@ export class SerialCalls {
 
   /** The handler in turn is done with the work. */
   private passed(): void {
+    if (this.given !== null) {
+      this.runners[this.next]!.effects!.prefix.done(this.given);
+      this.given = null;
+    }
     if (this.tries.attempt > 1) {
       this.resetTries();
       this.desk.unblock(this);
@@ -161,6 +176,11 @@ export class SerialCalls {
 
   /** Its policy has had its say: it stays parked, until somebody asks for another try. */
   private redriveFailed(work: RedriveWork, runner: HandlerRunner, error: unknown): boolean {
+    if (isInterruption(error)) {
+      const { delayMs } = this.desk.interrupted(runner, describeWork(work), this.tries, asError(error));
+      this.timer = setTimeout(() => this.retry(), delayMs);
+      return false;
+    }
     const verdict = decideFailure(error, 1, runner.retry, 'block');
     if (verdict.action === 'halt') {
       this.desk.halt(runner, describeWork(work), error);

@@ -1,8 +1,10 @@
 import type { RowChange } from '../changes/change.js';
 import type { LogicalMessageEvent } from '../changes/logical-message.js';
 import type { CommittedTransaction, TransactionInfo } from '../changes/transaction.js';
+import { placeOfCommit } from '../changes/wal-position.js';
 import type { CaptureImage, WireImage } from '../changes/wire-image.js';
 import type { ParkedWork } from '../interfaces/parked-store.interface.js';
+import type { WalPosition } from '../interfaces/wal-position.interface.js';
 import type { DeliveryUnit } from '../interfaces/transaction-sink.interface.js';
 import type { HandlerRunner } from './handler-runner.js';
 import type { Route } from './handler-registry.js';
@@ -73,6 +75,12 @@ export function describeWork(work: Work): string {
   const subject = work.kind === 'redrive' ? work.parked.work : work.kind === 'change' ? work.change : work.message;
   if ('prefix' in subject) return `the message with prefix "${subject.prefix}" (${subject.lsn})`;
   return `${subject.operation} of ${subject.schema}.${subject.table} (${subject.id})`;
+}
+
+/** Where it stands in the log. */
+export function placeOf(work: Exclude<Work, RedriveWork>): WalPosition {
+  if (work.kind === 'commit') return placeOfCommit(work.transaction.info);
+  return work.kind === 'change' ? work.change : work.message;
 }
 
 /** The transaction that it belongs to. */

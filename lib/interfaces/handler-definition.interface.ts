@@ -40,6 +40,8 @@ export interface HandlerDefinition {
   readonly concurrency: number | undefined;
   /** The handler takes arrays. */
   readonly batch: BatchOptions | undefined;
+  /** Its effects and the record that they have happened are one transaction. */
+  readonly transactional: boolean;
   readonly retry: RetryOptions | undefined;
   readonly onExhausted: OnExhausted | undefined;
   readonly instance: object;

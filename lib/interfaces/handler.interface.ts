@@ -20,7 +20,12 @@ export interface PgListenerContext {
   readonly signal: AbortSignal;
 }
 
+/** What a `transactional` handler learns besides its change. */
 export interface TransactionalContext extends PgListenerContext {
+  /**
+   * In a transaction of the source database, which also records that the change is done: committed when the handler
+   * returns, rolled back when it throws. Read committed. Of no use when the call is over.
+   */
   readonly client: PoolClient;
 }
 
@@ -33,6 +38,10 @@ export interface HandlerOptions<Row = any, App = string, Batch = BatchOptions | 
   readonly whenChanged?: readonly (keyof Row & string)[];
   readonly concurrency?: number;
   readonly batch?: Batch;
+  /**
+   * Effects exactly once: the handler gets `context.client`, in a transaction of the source database that also records
+   * that the change is done; what comes again is not handled again. @default false
+   */
   readonly transactional?: Tx;
   /** Overrides the app's `retry`, option by option. */
   readonly retry?: RetryOptions;
@@ -43,7 +52,10 @@ export interface HandlerOptions<Row = any, App = string, Batch = BatchOptions | 
 }
 
 /** Options of `@OnTransaction` and `@OnLogicalMessage`. */
-export type PlainHandlerOptions = Pick<HandlerOptions, 'id' | 'app' | 'retry' | 'onExhausted' | 'enabled'>;
+export type PlainHandlerOptions<Tx = boolean> = Pick<
+  HandlerOptions<any, string, undefined, Tx>,
+  'id' | 'app' | 'transactional' | 'retry' | 'onExhausted' | 'enabled'
+>;
 
 /** By the key, not by `extends BatchOptions`: without `strictNullChecks`, `undefined` extends everything. */
 export type Delivered<C, Batch> = 'size' extends keyof Batch ? readonly C[] : C;

@@ -16,6 +16,8 @@ export interface ParkingRequest {
   readonly keys: readonly string[];
   /** Null: it waits behind what is parked. */
   readonly error: Error | null;
+  /** The handler is transactional: parking is one more way to be done with a change, and claims it. */
+  readonly claims: boolean;
   /** Tries that failed; 0 where it waits. */
   readonly attempts: number;
 }

@@ -27,6 +27,9 @@ export interface RetryOptions {
  */
 export type OnExhausted = 'block' | 'park' | 'skip' | 'halt';
 
+/** `'none'`: changes that a replication origin has marked are not sent: those that were replicated in from elsewhere. */
+export type OriginFilter = 'any' | 'none';
+
 /** What happens when changes may be missing. `'continue'`: it is recorded and told, and the stream goes on. */
 export type OnGap = 'halt' | 'continue';
 
@@ -92,6 +95,11 @@ export interface PgListenerAppOptions {
    * package.json
    */
   readonly service?: string;
+  /**
+   * PostgreSQL 16 and later: `'none'` leaves out what bears a replication origin; what `transactional` handlers write bears
+   * one then, so that they may write to a table that they listen to. @default 'any'
+   */
+  readonly origin?: OriginFilter;
   readonly limits?: LimitsOptions;
   /** False: `PgListener.start()` starts the stream. @default true */
   readonly autoStart?: boolean;

@@ -40,6 +40,8 @@ export interface PgListenerStats {
   readonly skipped: number;
   /** Changes that are parked for a handler now; known to the process that streams. */
   readonly parked: number;
+  /** Changes that came again to `transactional` handlers, which had done them already, and were not called. */
+  readonly repeats: number;
   readonly reconnects: number;
   /** Changes received and unfinished. */
   readonly pendingChanges: number;

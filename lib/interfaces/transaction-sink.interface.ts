@@ -2,6 +2,7 @@ import type { LogicalMessageEvent } from '../changes/logical-message.js';
 import type { RowChange } from '../changes/change.js';
 import type { CommittedTransaction } from '../changes/transaction.js';
 import type { CaptureImage } from '../changes/wire-image.js';
+import type { StreamHistory } from './effects-store.interface.js';
 import type { WalPosition } from './wal-position.interface.js';
 
 /** A table as the server describes it at a point of the stream. */
@@ -62,7 +63,7 @@ export interface TransactionSink {
   /** A stream is about to begin: until `open`, what comes is queued. */
   hold(): void;
   /** The stream runs: loads what is parked, and then begins with what has come. */
-  open(): Promise<void>;
+  open(history: StreamHistory): Promise<void>;
   /** Everything before was handled, by this process or by another one. */
   confirmedUpTo(lsn: bigint): void;
   /** The connection is gone: forget what was not handed to handlers yet; it comes again. What runs, runs on. */
@@ -76,6 +77,11 @@ export interface TransactionSink {
   forget(): void;
   /** The last thing that was handed to handlers; it must not be handed over again on the next connection. */
   readonly handedOver: WalPosition | null;
+  /**
+   * What is settled now may be confirmed when the stream has passed this position: what its handlers have written lies
+   * before it. 0: at once.
+   */
+  readonly writtenUpTo: bigint;
   /** Unfinished work has reached the limits. */
   readonly isFull: boolean;
   /** Called when `isFull` has turned false again. */

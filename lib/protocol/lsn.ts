@@ -24,6 +24,11 @@ export function parseLsn(text: string): Lsn {
   return (BigInt(`0x${match[1]}`) << 32n) | BigInt(`0x${match[2]}`);
 }
 
+/** In two 32-bit halves, unsigned. */
+export function lsnParts(lsn: Lsn): { readonly walHigh: number; readonly walLow: number } {
+  return { walHigh: Number(lsn >> 32n), walLow: Number(lsn & 0xffffffffn) };
+}
+
 /** From two 32-bit halves as they stand on the wire. */
 export function lsnFromParts(high: number, low: number): Lsn {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);

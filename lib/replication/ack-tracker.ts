@@ -12,6 +12,8 @@ export interface AckUnit {
   delivered: boolean;
   /** Its own end where it was delivered, or that of the last delivered one folded into it; 0 where there is none. */
   deliveredEnd: Lsn;
+  /** What its handlers have written ends here: not to be confirmed before the stream has passed it; 0: at once. */
+  writtenUpTo: Lsn;
   /** WAL end of the latest keepalive behind this unit and before the next one. */
   keepalive: Lsn;
 }
@@ -37,6 +39,10 @@ export class AckTracker {
   private settledLsn: Lsn = INVALID_LSN;
   private deliveredLsn: Lsn = INVALID_LSN;
   private unfinished = 0;
+  /** How far the server has come in sending. */
+  private streamed: Lsn = INVALID_LSN;
+  /** Ends that are settled, in order, and what the stream must pass before each may be confirmed. */
+  private held: { lsn: Lsn; readonly behind: Lsn }[] = [];
 
   /** What may be confirmed now; 0 before anything may. */
   get confirmable(): Lsn {
@@ -67,6 +73,7 @@ export class AckTracker {
       settled: false,
       delivered: false,
       deliveredEnd: INVALID_LSN,
+      writtenUpTo: INVALID_LSN,
       keepalive: INVALID_LSN,
     };
     this.queue.push(unit);
@@ -76,20 +83,26 @@ export class AckTracker {
 
   close(unit: AckUnit, endLsn: Lsn): void {
     unit.endLsn = endLsn;
+    this.passed(endLsn);
     if (unit.settled) this.finish(unit);
   }
 
-  /** @param isDelivered false: nobody wanted anything of it */
-  settle(unit: AckUnit, isDelivered = true): void {
+  /**
+   * @param isDelivered false: nobody wanted anything of it
+   * @param writtenUpTo see `AckUnit`
+   */
+  settle(unit: AckUnit, isDelivered = true, writtenUpTo: Lsn = INVALID_LSN): void {
     if (unit.settled) return;
     unit.settled = true;
     unit.delivered = isDelivered;
+    unit.writtenUpTo = writtenUpTo;
     if (unit.endLsn !== null) this.finish(unit);
   }
 
   keepalive(walEnd: Lsn): void {
+    this.passed(walEnd);
     const last = this.queue.length > this.head ? this.queue[this.queue.length - 1]! : null;
-    if (last === null) this.moveTo(walEnd);
+    if (last === null) this.moveTo(walEnd, INVALID_LSN);
     else if (last.endLsn !== null && walEnd > last.keepalive) last.keepalive = walEnd;
   }
 
@@ -111,6 +124,7 @@ export class AckTracker {
       if (!last.settled || last.endLsn === null || !before.settled || before.endLsn === null) return;
       if (last.endLsn > before.endLsn) before.endLsn = last.endLsn;
       if (last.keepalive > before.keepalive) before.keepalive = last.keepalive;
+      if (last.writtenUpTo > before.writtenUpTo) before.writtenUpTo = last.writtenUpTo;
       if (last.deliveredEnd > before.deliveredEnd) before.deliveredEnd = last.deliveredEnd;
       this.queue.pop();
     }
@@ -123,8 +137,8 @@ export class AckTracker {
       this.head++;
       if (unit.endLsn > this.settledLsn) this.settledLsn = unit.endLsn;
       if (unit.deliveredEnd > this.deliveredLsn) this.deliveredLsn = unit.deliveredEnd;
-      this.moveTo(unit.endLsn);
-      this.moveTo(unit.keepalive);
+      this.moveTo(unit.endLsn, unit.writtenUpTo);
+      this.moveTo(unit.keepalive, INVALID_LSN);
     }
     if (this.head === this.queue.length) {
       this.queue.length = 0;
@@ -135,7 +149,22 @@ export class AckTracker {
     }
   }
 
-  private moveTo(lsn: Lsn): void {
-    if (lsn > this.position) this.position = lsn;
+  private passed(lsn: Lsn): void {
+    if (lsn <= this.streamed) return;
+    this.streamed = lsn;
+    while (this.held.length > 0 && this.held[0]!.behind <= lsn) {
+      const { lsn: end } = this.held.shift()!;
+      if (end > this.position) this.position = end;
+    }
+  }
+
+  private moveTo(lsn: Lsn, writtenUpTo: Lsn): void {
+    const { held } = this;
+    const last = held[held.length - 1];
+    if (last === undefined && writtenUpTo <= this.streamed) {
+      if (lsn > this.position) this.position = lsn;
+    } else if (last !== undefined && writtenUpTo <= last.behind) {
+      if (lsn > last.lsn) last.lsn = lsn;
+    } else held.push({ lsn, behind: writtenUpTo });
   }
 }

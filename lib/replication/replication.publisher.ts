@@ -25,6 +25,7 @@ import type { OidDatabase } from '../decoder/oid-database.js';
 import { RelationCache, type CachedRelation, type CustomTypes } from '../decoder/relation-cache.js';
 import { DecodeError } from '../errors/decode.error.js';
 import type { Borrower, DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
+import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
 import type { Lsn } from '../protocol/lsn.js';
 import type { PrimaryKeys } from '../connection/primary-keys.js';
@@ -52,6 +53,8 @@ export interface PublisherOptions {
   readonly progress: DeliveryProgress;
   readonly counters: PublisherCounters;
   readonly primaryKeys: PrimaryKeys;
+  /** What positions of this connection mean something in. */
+  readonly history: StreamHistory;
   /** Told of every position that the stream has brought to its end. */
   readonly received: (lsn: Lsn) => void;
 }
@@ -120,8 +123,8 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
 
   begin(message: BeginMessage): void {
     if (this.unit !== null) this.outOfPlace('Begin', 'the transaction before it has no Commit');
-    const { app, progress } = this.options;
-    this.transaction = new TransactionInfo(app, message.finalLsn, message.xid, message.commitTimestamp);
+    const { app, progress, history } = this.options;
+    this.transaction = new TransactionInfo(app, message.finalLsn, message.xid, message.commitTimestamp, history);
     this.tally = new TransactionTally();
     this.unit = this.tracker.open();
     this.index = 0;
@@ -224,14 +227,14 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
       this.sink.message(new LogicalMessageEvent(this.transaction!, true, message, this), this.bytes, null);
       return;
     }
-    const { app, progress } = this.options;
+    const { app, progress, history } = this.options;
     const unit = this.tracker.open();
     this.tracker.close(unit, message.lsn);
     this.options.received(message.lsn);
     if (!this.sink.wantsMessage(message.prefix) || progress.isMessageSettled(message.lsn)) {
       return this.tracker.settle(unit, false);
     }
-    const alone = new TransactionInfo(app, message.lsn, 0, new Date(0));
+    const alone = new TransactionInfo(app, message.lsn, 0, new Date(0), history);
     const event = new LogicalMessageEvent(alone, false, message, this);
     this.sink.message(event, this.bytes, this.deliveryUnit(unit, message.lsn));
   }
@@ -303,7 +306,7 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
   private deliveryUnit(unit: AckUnit, messageLsn: Lsn | null = null): DeliveryUnit {
     return {
       settle: () => {
-        this.tracker.settle(unit);
+        this.tracker.settle(unit, true, this.sink.writtenUpTo);
         // A handler may finish after a promotion: what it settles is of a history that is over.
         if (this.era !== this.options.progress.era) return;
         const { progress } = this.options;

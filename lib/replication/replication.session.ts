@@ -3,7 +3,9 @@ import type { Client } from 'pg';
 import { OidDatabase } from '../decoder/oid-database.js';
 import { ConnectionError, SlotInUseError } from '../errors/replication.error.js';
 import { sqlState } from '../errors/sql-state.js';
+import type { OriginFilter } from '../interfaces/pg-listener-options.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
+import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import { formatLsn, type Lsn } from '../protocol/lsn.js';
 import type { ServerReport } from '../protocol/server-report.js';
@@ -16,7 +18,7 @@ import { ReplicationPublisher, type PublisherCounters } from './replication.publ
 import { startCommand } from './start-command.js';
 import { ReplicationServer, type ReplicationListener } from './replication.server.js';
 import { translateServerError } from '../connection/server-errors.js';
-import { identifySystem, readServerFacts, type ServerFacts } from '../connection/server-facts.js';
+import { identifySystem, readServerFacts, requireOrigins, type ServerFacts } from '../connection/server-facts.js';
 import { pinSessionSettings } from '../connection/session-settings.js';
 import { missingPublication, type GapFinding } from '../slots/gap-finder.js';
 import { PositionRecorder, type StreamPosition } from '../slots/position-recorder.js';
@@ -32,6 +34,7 @@ export interface SessionContext {
   readonly life: SlotLife;
   readonly publications: PublicationManager;
   readonly wantsMessages: boolean;
+  readonly origin: OriginFilter;
   readonly sink: TransactionSink;
   readonly progress: DeliveryProgress;
   readonly counters: PublisherCounters;
@@ -126,6 +129,7 @@ export class ReplicationSession implements ReplicationListener {
     const plain = (this.plain = await connectPlain(target, this.giveUp.signal));
     this.watchPlain(plain);
     const facts = await readServerFacts(plain, target);
+    if (this.context.origin === 'none') requireOrigins(facts.version, target);
     const found = await life.look(plain, facts);
     const { names, isNew } = await publications.ensure(plain);
     this.publicationNames = names;
@@ -141,18 +145,20 @@ export class ReplicationSession implements ReplicationListener {
     this.beganAt = entry.slot.confirmedLsn;
     progress.confirmedUpTo(this.beganAt);
     sink.confirmedUpTo(this.beganAt);
-    await this.stream(replication, facts);
+    const { systemIdentifier, timeline } = identity;
+    const history = { systemIdentifier, timeline };
+    await this.stream(replication, facts, history);
     // Not before: a process that loses the race for the slot has not streamed from it.
     const tenure = await life.takeOver(plain, found, entry, identity);
     if (tenure !== null) this.recorder = this.recordPositions(plain, tenure);
     this.isTenant = true;
-    await sink.open();
+    await sink.open(history);
     this.isStreaming = true;
     if (this.plainLoss !== undefined) this.lostPlain(this.plainLoss);
   }
 
   /** Resolves when the server has accepted the stream. */
-  private async stream(replication: Client, facts: ServerFacts): Promise<void> {
+  private async stream(replication: Client, facts: ServerFacts, history: StreamHistory): Promise<void> {
     const { target, sink, progress, counters } = this.context;
     this.publisher = new ReplicationPublisher(sink, {
       app: target.app,
@@ -161,11 +167,12 @@ export class ReplicationSession implements ReplicationListener {
       progress,
       counters,
       primaryKeys: facts.primaryKeys,
+      history,
       received: (lsn) => this.server!.noteReceived(lsn),
     });
     if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app: target.app });
-    const { life, wantsMessages } = this.context;
-    const command = startCommand(life.slots.name, this.publicationNames, wantsMessages);
+    const { life } = this.context;
+    const command = startCommand(life.slots.name, this.publicationNames, this.context);
     this.server = new ReplicationServer(socketOf(replication), this, facts);
     sink.onRoom = () => this.server?.resume();
     sink.onFree = () => this.server?.goOn();

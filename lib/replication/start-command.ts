@@ -1,9 +1,16 @@
 import { escapeIdentifier } from 'pg';
+import type { OriginFilter } from '../interfaces/pg-listener-options.interface.js';
 
 /** START_REPLICATION (manual, section 54.4), always from 0/0: the slot knows better than we do where it stands. */
-export function startCommand(slotName: string, publicationNames: readonly string[], wantsMessages: boolean): string {
+export function startCommand(
+  slotName: string,
+  publicationNames: readonly string[],
+  { wantsMessages, origin }: { readonly wantsMessages: boolean; readonly origin: OriginFilter },
+): string {
   const names = publicationNames.map((name) => escapeIdentifier(name)).join(',');
   const options = [`proto_version '1'`, `publication_names '${names.replaceAll("'", "''")}'`];
   if (wantsMessages) options.push(`messages 'true'`);
+  // Not known before 16; 'any' is what it means there.
+  if (origin === 'none') options.push(`origin 'none'`);
   return `START_REPLICATION SLOT ${escapeIdentifier(slotName)} LOGICAL 0/0 (${options.join(', ')})`;
 }

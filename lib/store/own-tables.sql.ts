@@ -1,10 +1,15 @@
 import { OWN_SCHEMA } from '../changes/own-schema.js';
 
 /**
- * The tables of our own, in the source database. Statements are printed for roles that lack the right to run them, so
- * they may be run again at any time.
+ * Tables of our own, in the source database. Statements are printed for roles that lack the right to run them, so they
+ * may be run again at any time.
  */
-export const OWN_TABLES: readonly string[] = [
+export interface OwnTables {
+  readonly names: readonly string[];
+  readonly statements: readonly string[];
+}
+
+const STREAM_STATEMENTS: readonly string[] = [
   `CREATE SCHEMA IF NOT EXISTS ${OWN_SCHEMA}`,
   // One row for each slot: who owns it, and what was confirmed at most. A re-created slot bears no mark of its own.
   `CREATE TABLE IF NOT EXISTS ${OWN_SCHEMA}.slots (
@@ -63,3 +68,36 @@ export const OWN_TABLES: readonly string[] = [
   `CREATE INDEX IF NOT EXISTS parked_in_order ON ${OWN_SCHEMA}.parked (slot_name, commit_lsn, wal_lsn, ordinal, id)`,
   `CREATE INDEX IF NOT EXISTS parked_requests ON ${OWN_SCHEMA}.parked (slot_name) WHERE request IS NOT NULL`,
 ];
+
+/** Of every app with a named slot. */
+export const STREAM_TABLES: OwnTables = { names: ['slots', 'gaps', 'parked'], statements: STREAM_STATEMENTS };
+
+/** Of apps with transactional handlers. */
+export const EFFECTS_TABLES: OwnTables = {
+  names: ['progress', 'claims'],
+  statements: [
+    `CREATE SCHEMA IF NOT EXISTS ${OWN_SCHEMA}`,
+    // One row for each handler: up to here, everything that it was given is done. No slot and no timeline: it goes with the data, back in
+    // time and to another server.
+    `CREATE TABLE IF NOT EXISTS ${OWN_SCHEMA}.progress (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  system_identifier text NOT NULL,
+  app text NOT NULL,
+  handler text NOT NULL,
+  service text,
+  commit_lsn pg_lsn NOT NULL DEFAULT '0/0',
+  wal_lsn pg_lsn NOT NULL DEFAULT '0/0',
+  ordinal integer NOT NULL DEFAULT 0,
+  folded_at timestamptz,
+  UNIQUE (system_identifier, app, handler)
+)`,
+    // What is done beyond that. No foreign key: each claim would lock the one row of its handler.
+    `CREATE TABLE IF NOT EXISTS ${OWN_SCHEMA}.claims (
+  progress_id bigint NOT NULL,
+  commit_lsn pg_lsn NOT NULL,
+  wal_lsn pg_lsn NOT NULL,
+  ordinal integer NOT NULL,
+  PRIMARY KEY (progress_id, commit_lsn, wal_lsn, ordinal)
+)`,
+  ],
+};

@@ -1,4 +1,5 @@
 import { OWN_SCHEMA } from '../changes/own-schema.js';
+import { TIMELINE } from './timeline.js';
 import type { CheckedFilter } from '../changes/parking.js';
 import { WHOLE_TABLE } from '../interfaces/parked-store.interface.js';
 
@@ -31,7 +32,7 @@ const COLUMNS: readonly (readonly [name: string, type: string])[] = [
   ['change', 'jsonb'],
 ];
 const IDENTITY_COLUMNS = 7;
-const ATTEMPTS = `$${COLUMNS.findIndex(([name]) => name === 'attempts') + 1}::integer`;
+const ATTEMPTS = parameter('attempts');
 
 /**
  * The first part of whatever only the process that streams may write, in one statement with it, so that nothing comes in
@@ -53,15 +54,28 @@ const IF_HELD = `(SELECT held FROM held)`;
  *
  * `held`: whether the stream is ours. `id`: null where it was parked already.
  */
-export const PARK = `${heldBy(COLUMNS.length + 1)}, parked AS (
-  INSERT INTO ${PARKED} (${COLUMNS.map(([name]) => name).join(', ')}, last_attempt_at)
-  SELECT ${COLUMNS.map(([, type], index) => `$${index + 1}::${type}`).join(', ')},
-         CASE WHEN ${ATTEMPTS} > 0 THEN now() END
-    FROM held WHERE held
-  ON CONFLICT (${IDENTITY}) DO NOTHING
-  RETURNING id
-)
+export const PARK = `${heldBy(COLUMNS.length + 1)}, parked AS (${parkWhere('held')})
 SELECT held, (SELECT id FROM parked) AS id FROM held`;
+
+/**
+ * The same for a transactional handler, whose claim of the change goes with it: what is claimed already is done, and is
+ * not parked. Behind the parameters of `PARK`: the system identifier and the timeline, as the names of log files have it,
+ * that the place belongs to.
+ *
+ * `known`: whether there is a row of the handler's progress.
+ */
+export const PARK_CLAIMING = `${heldBy(COLUMNS.length + 1)}, progress AS MATERIALIZED (
+  SELECT id, (commit_lsn, wal_lsn, ordinal) < (${parameter('commit_lsn')}, ${parameter('wal_lsn')}, ${parameter('ordinal')})
+         AND ${TIMELINE} = $${COLUMNS.length + 4}::text AS is_open
+    FROM ${OWN_SCHEMA}.progress
+   WHERE system_identifier = $${COLUMNS.length + 3}::text AND app = ${parameter('app')} AND handler = ${parameter('handler')}
+), claimed AS (
+  INSERT INTO ${OWN_SCHEMA}.claims (progress_id, commit_lsn, wal_lsn, ordinal)
+  SELECT id, ${parameter('commit_lsn')}, ${parameter('wal_lsn')}, ${parameter('ordinal')} FROM held, progress WHERE held AND is_open
+  ON CONFLICT DO NOTHING
+  RETURNING progress_id
+), parked AS (${parkWhere('held AND EXISTS (SELECT FROM claimed)')})
+SELECT held, (SELECT id FROM parked) AS id, EXISTS (SELECT FROM progress) AS known FROM held`;
 
 /** The first parameters of `PARK`. */
 export const FIND = `SELECT id FROM ${PARKED} WHERE (${IDENTITY}) = (${COLUMNS.slice(0, IDENTITY_COLUMNS)
@@ -155,6 +169,22 @@ export const TAKE_REQUESTS = `${heldBy(2)}, asked AS MATERIALIZED (
   UPDATE ${PARKED} AS parked SET request = NULL FROM asked WHERE parked.id = asked.id RETURNING asked.id, asked.request
 )
 SELECT held, id, request FROM held LEFT JOIN taken ON true ORDER BY id`;
+
+function parkWhere(condition: string): string {
+  return `
+  INSERT INTO ${PARKED} (${COLUMNS.map(([name]) => name).join(', ')}, last_attempt_at)
+  SELECT ${COLUMNS.map(([, type], index) => `$${index + 1}::${type}`).join(', ')},
+         CASE WHEN ${ATTEMPTS} > 0 THEN now() END
+    FROM held WHERE ${condition}
+  ON CONFLICT (${IDENTITY}) DO NOTHING
+  RETURNING id
+`;
+}
+
+function parameter(column: string): string {
+  const index = COLUMNS.findIndex(([name]) => name === column);
+  return `$${index + 1}::${COLUMNS[index]![1]}`;
+}
 
 function milliseconds(column: string): string {
   return `round(extract(epoch FROM ${column}) * 1000)::bigint AS ${column}`;

@@ -9,6 +9,7 @@ import { ParkingError } from '../errors/delivery.error.js';
 import { PgListenerError } from '../errors/pg-listener.error.js';
 import { SlotInUseError } from '../errors/replication.error.js';
 import { sqlState } from '../errors/sql-state.js';
+import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { ParkedChange, ParkedFilter } from '../interfaces/parked.interface.js';
 import type {
@@ -31,6 +32,7 @@ import {
 import * as sql from './parked.sql.js';
 import { StoreSession } from './store-session.js';
 import type { StreamLease } from './stream-lease.js';
+import { timelineName } from './timeline.js';
 
 /** Rows of one answer: a query must be over before its time is. */
 const KEYS_AT_ONCE = 10_000;
@@ -77,7 +79,8 @@ export class PgParkedStore implements ParkedStore {
     const { slotName, app } = this.options;
     const parameters = parkParameters(slotName, app, request);
     const identity = parkingIdentity(request);
-    const id = await this.ask(true, (client) => this.insert(client, identity, parameters));
+    const claim = request.claims ? request.work.transaction.history : null;
+    const id = await this.ask(true, (client) => this.insert(client, identity, parameters, claim));
     if (id === null) return null;
     const { handler, keys, work } = request;
     const [schema, table] = 'operation' in work ? [work.schema, work.table] : [null, null];
@@ -176,13 +179,18 @@ export class PgParkedStore implements ParkedStore {
   }
 
   /** @returns its id; null where it was there before this process tried */
-  private async insert(client: Client, identity: string, parameters: unknown[]): Promise<string | null> {
+  private async insert(
+    client: Client,
+    identity: string,
+    parameters: unknown[],
+    claim: StreamHistory | null,
+  ): Promise<string | null> {
     const wasUnanswered = this.unanswered.has(identity);
     this.unanswered.add(identity);
     try {
-      const id = await this.insertOnce(client, parameters).catch((error: unknown) => {
+      const id = await this.insertOnce(client, parameters, claim).catch((error: unknown) => {
         if (!REFUSED_VALUE.test(sqlState(error))) throw error;
-        return this.insertOnce(client, plainParameters(parameters));
+        return this.insertOnce(client, plainParameters(parameters), claim);
       });
       this.unanswered.delete(identity);
       return id ?? (wasUnanswered ? await this.find(client, parameters) : null);
@@ -194,9 +202,20 @@ export class PgParkedStore implements ParkedStore {
     }
   }
 
-  private async insertOnce(client: Client, parameters: unknown[]): Promise<string | null> {
-    const [row] = await this.underLease<{ id: string }>(client, sql.PARK, parameters);
-    return row?.id ?? null;
+  private async insertOnce(client: Client, parameters: unknown[], claim: StreamHistory | null): Promise<string | null> {
+    if (claim === null) return (await this.underLease(client, sql.PARK, parameters))[0]?.id ?? null;
+    const where = [claim.systemIdentifier, timelineName(claim.timeline)];
+    const [row] = await this.askUnderLease<{ id: string | null; known: boolean }>(
+      client,
+      sql.PARK_CLAIMING,
+      parameters,
+      where,
+    );
+    if (row!.known) return row!.id;
+    throw new ParkingError('A change of a transactional handler cannot be parked: the row of its progress is gone', {
+      app: this.options.app,
+      hint: 'it is made anew when the stream begins the next time: restart the app.',
+    });
   }
 
   /**
@@ -210,10 +229,21 @@ export class PgParkedStore implements ParkedStore {
     text: string,
     parameters: unknown[],
   ): Promise<Row[]> {
+    const rows = await this.askUnderLease<Row>(client, text, parameters);
+    return rows.filter(({ id }) => id !== undefined && id !== null);
+  }
+
+  private async askUnderLease<Row extends object>(
+    client: Client,
+    text: string,
+    parameters: unknown[],
+    more: unknown[] = [],
+  ): Promise<Row[]> {
     const { lease, slotName, app } = this.options;
     const leaseSlot = lease.slotName ?? slotName;
-    const { rows } = await client.query<Row & { held: boolean }>(text, [...parameters, leaseSlot, lease.epoch]);
-    if (rows[0]!.held) return rows.filter(({ id }) => id !== undefined && id !== null);
+    const held = [...parameters, leaseSlot, lease.epoch, ...more];
+    const { rows } = await client.query<Row & { held: boolean }>(text, held);
+    if (rows[0]!.held) return rows;
     throw new SlotInUseError(
       `Another process has taken over the slot "${leaseSlot}": this one changes nothing of what is parked`,
       { app },

@@ -1,4 +1,6 @@
+import type { ClientBase } from 'pg';
 import { LifecycleError } from '../errors/app.error.js';
+import type { TransactionalContext } from '../interfaces/handler.interface.js';
 import type { AppName } from '../interfaces/table.interface.js';
 import { PgListener } from '../pg-listener.js';
 import { DEFAULT_APP_NAME } from '../pg-listener.constants.js';
@@ -21,6 +23,7 @@ import { TestRuntime } from './test-runtime.js';
  */
 export class TestPgListener extends PgListener {
   private testRuntime: TestRuntime | undefined;
+  private client: TransactionalContext['client'] | null = null;
 
   constructor(app: AppName = DEFAULT_APP_NAME) {
     super({ name: app, enabled: true });
@@ -54,6 +57,15 @@ export class TestPgListener extends PgListener {
     return this.testRuntime.emit(emissions.flat());
   }
 
+  /**
+   * The client that transactional handlers get as `context.client`: of a database of the test's, or a stand-in. Nothing is
+   * begun or committed on it.
+   */
+  useClient(client: ClientBase): void {
+    this.client = client as TransactionalContext['client'];
+    if (this.testRuntime !== undefined) this.testRuntime.effects.client = this.client;
+  }
+
   /** @internal */
   override createRuntime(parts: RuntimeParts): TestRuntime {
     const app = parts.config.name;
@@ -69,6 +81,8 @@ export class TestPgListener extends PgListener {
         hint: 'make a new one for each testing module, such as in beforeEach.',
       });
     }
-    return (this.testRuntime = new TestRuntime(parts));
+    this.testRuntime = new TestRuntime(parts);
+    this.testRuntime.effects.client = this.client;
+    return this.testRuntime;
   }
 }

@@ -6,6 +6,7 @@ import { CommittedTransaction, TransactionInfo, TransactionTally } from '../chan
 import { LifecycleError } from '../errors/app.error.js';
 import { createDispatcher } from '../events/create-dispatcher.js';
 import { ParkedRedriver } from '../events/parked/parked-redriver.js';
+import { MemoryEffectsStore } from './memory-effects.store.js';
 import { MemoryParkedStore } from './memory-parked.store.js';
 import type { EventsDispatcher } from '../events/events.dispatcher.js';
 import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
@@ -24,6 +25,7 @@ const FIRST_XID = 701;
 export class TestRuntime implements ListenerRuntime {
   private readonly dispatcher: EventsDispatcher;
   readonly parked: ParkedRedriver;
+  readonly effects: MemoryEffectsStore;
   private readonly app: string;
   private readonly status: BehaviorSubject<PgListenerStatus>;
   private readonly shutdownTimeoutMs: number;
@@ -41,7 +43,8 @@ export class TestRuntime implements ListenerRuntime {
     this.shutdownTimeoutMs = config.shutdownTimeoutMs;
     const told = definitions.map((each) => this.withoutDelays(this.withRecord(each)));
     const store = new MemoryParkedStore();
-    this.dispatcher = createDispatcher(config, told, streams, logger, store, {
+    this.effects = new MemoryEffectsStore(this.app);
+    this.dispatcher = createDispatcher(config, told, streams, logger, store, this.effects, {
       onFault: (error) => this.giveUp(error),
       onExhausted: (error) => this.giveUp(error),
     });
@@ -103,6 +106,7 @@ export class TestRuntime implements ListenerRuntime {
       failures: desk.failures,
       skipped: desk.skipped,
       parked: parking.size,
+      repeats: 0,
       reconnects: 0,
       pendingChanges: queue.pendingChanges,
       pendingBytes: queue.pendingBytes,

@@ -1,7 +1,9 @@
 // no augmentation
 import { Injectable } from '@nestjs/common';
 import {
+  OnLogicalMessage,
   OnTableChange,
+  OnTransaction,
   table,
   PgListener,
   type Change,
@@ -10,6 +12,8 @@ import {
   type DeleteChange,
   type TruncateChange,
   type PgListenerContext,
+  type LogicalMessage,
+  type Transaction,
   type TransactionalContext,
 } from 'nestjs-pg-listener';
 interface Order {
@@ -49,6 +53,12 @@ export class Good {
   }
   @OnTableChange(Orders, 'insert', { transactional: true }) async g(c: InsertChange<Order>, x: TransactionalContext) {
     await x.client.query('select 1', [c.id]);
+  }
+  @OnTransaction({ transactional: true }) async g2(t: Transaction, x: TransactionalContext) {
+    await x.client.query('select 1', [t.lsn]);
+  }
+  @OnLogicalMessage('outbox', { transactional: true }) async g3(m: LogicalMessage, x: TransactionalContext) {
+    await x.client.query('select 1', [m.lsn]);
   }
   @OnTableChange<Order>('orders', 'insert') h(c: InsertChange<Order>) {
     void c;
@@ -108,6 +118,11 @@ export class Bad {
   // @ts-expect-error client without transactional
   @OnTableChange(Orders, 'insert') g(c: InsertChange<Order>, x: TransactionalContext) {
     void c;
+    void x;
+  }
+  // @ts-expect-error client without transactional, of a message
+  @OnLogicalMessage('outbox') g2(m: LogicalMessage, x: TransactionalContext) {
+    void m;
     void x;
   }
   // @ts-expect-error unknown operation

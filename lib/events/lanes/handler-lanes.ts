@@ -2,6 +2,7 @@
 import { clearTimeout, setTimeout } from 'node:timers';
 import { asError } from '../../errors/as-error.js';
 import { failedItems } from './batch-results.js';
+import type { Given } from '../effects/handled-prefix.js';
 import type { HandlerDesk, Tries } from '../handler-desk.js';
 import { isPromise, type ChangeLanes, type HandlerRunner } from '../handler-runner.js';
 import { KeyScheduler, type Scheduled } from './key-scheduler.js';
@@ -13,6 +14,8 @@ import { describeWork, type ChangeWork } from '../work.js';
 export interface LaneItem extends Scheduled {
   readonly work: ChangeWork;
   readonly hold: Hold;
+  /** As the progress of a transactional handler counts it. */
+  readonly given: Given | null;
 }
 
 /** One call, or what becomes of it: tried again, taken apart, parked. */
@@ -82,6 +85,7 @@ export class HandlerLanes implements ChangeLanes {
     const item: LaneItem = {
       work,
       hold: this.port.taken(work),
+      given: this.runner.effects?.prefix.give(work.change) ?? null,
       table: isOrdered ? '' : work.route.key,
       keys: isOrdered ? ONE_KEY : work.keys,
       blockers: 0,
@@ -306,6 +310,7 @@ export class HandlerLanes implements ChangeLanes {
 
   private settle(item: LaneItem): void {
     this.outstanding--;
+    if (item.given !== null) this.runner.effects!.prefix.done(item.given);
     this.port.settled(item);
   }
 

@@ -198,7 +198,7 @@ function requestOf(
   error: Error | null,
   attempts: number,
 ): ParkingRequest {
-  const common = { handler: runner.id, error, attempts };
+  const common = { handler: runner.id, claims: runner.effects !== null, error, attempts };
   if (work.kind === 'message') return { ...common, work: work.message, image: null, keys: [] };
   return { ...common, work: work.change, image: work.image, keys: work.keys };
 }

@@ -1,3 +1,4 @@
+import { HISTORY } from '../history.js';
 import type { Client } from 'pg';
 import type { RowChange } from '#lib/changes/change.js';
 import type { LogicalMessageEvent } from '#lib/changes/logical-message.js';
@@ -89,6 +90,7 @@ export class WireSource {
       progress: new DeliveryProgress(),
       counters: { changesReceived: 0, transactionsReceived: 0 },
       primaryKeys: await readPrimaryKeys(client),
+      history: HISTORY,
       received: () => undefined,
     });
   }
@@ -96,5 +98,13 @@ export class WireSource {
 
 /** What the dispatcher asks of the store. */
 export function parkingOf(received: Received, given: Partial<ParkingRequest> = {}): ParkingRequest {
-  return { handler: 'Orders.on', keys: [], error: new Error('it failed'), attempts: 3, ...received, ...given };
+  return {
+    handler: 'Orders.on',
+    keys: [],
+    error: new Error('it failed'),
+    attempts: 3,
+    claims: false,
+    ...received,
+    ...given,
+  };
 }

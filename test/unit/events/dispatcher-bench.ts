@@ -7,6 +7,7 @@ import { HandlerRegistry } from '#lib/events/handler-registry.js';
 import { HandlerRunner } from '#lib/events/handler-runner.js';
 import type { HandlerDefinition } from '#lib/interfaces/handler-definition.interface.js';
 import type { PgListenerContext } from '#lib/interfaces/handler.interface.js';
+import { MemoryEffectsStore } from '#lib/testing/memory-effects.store.js';
 import { MemoryParkedStore } from '#lib/testing/memory-parked.store.js';
 import { SOME_TIME } from '../../support/pgoutput-encoder.js';
 
@@ -28,6 +29,7 @@ export function definitionOf({ run, ...more }: HandlerSpec): HandlerDefinition {
     prefix: null,
     concurrency: undefined,
     batch: undefined,
+    transactional: false,
     retry: undefined,
     onExhausted: undefined,
     instance: {},
@@ -75,6 +77,7 @@ export class DispatcherUnderTest {
       ),
       streams: this.streams,
       parked: this.store,
+      effects: new MemoryEffectsStore('default'),
       loadsParked: true,
       logger,
       onFault: (error) => this.faults.push(error),

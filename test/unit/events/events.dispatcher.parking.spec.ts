@@ -1,3 +1,4 @@
+import { HISTORY } from '../../support/history.js';
 import { describe, expect, it } from '@jest/globals';
 import { ParkingError } from '#lib/errors/delivery.error.js';
 import { SlotInUseError } from '#lib/errors/replication.error.js';
@@ -225,12 +226,20 @@ describe('what is parked already', () => {
     await allSettled([earlier.update(1, 1)]);
     const bench = new ParkingBench([handler.spec]);
     for (const { handler: id, keys, change } of await earlier.store.list({})) {
-      await bench.store.park({ handler: id, keys, work: change as never, image: null, error: null, attempts: 0 });
+      await bench.store.park({
+        handler: id,
+        keys,
+        work: change as never,
+        image: null,
+        claims: false,
+        error: null,
+        attempts: 0,
+      });
     }
     const gate = (bench.store.keysGate = new Deferred());
     handler.seen.length = 0;
     bench.dispatcher.hold();
-    const opening = bench.dispatcher.open();
+    const opening = bench.dispatcher.open(HISTORY);
     const all = [bench.update(2, 1), bench.update(3, 2)];
     await turns();
     expect(handler.seen).toEqual([]);

@@ -1,3 +1,4 @@
+import { HISTORY } from '../../support/history.js';
 import { afterEach, beforeEach, jest } from '@jest/globals';
 import { EventsDispatcher } from '#lib/events/events.dispatcher.js';
 import type { RowChange } from '#lib/changes/change.js';
@@ -47,6 +48,7 @@ export class StreamBench extends DispatcherUnderTest {
       progress: this.progress,
       counters: { changesReceived: 0, transactionsReceived: 0 },
       primaryKeys: new Map(TABLES.map((table) => [`public\0${table}`, { columns: ['id'], isExact: true }])),
+      history: HISTORY,
       received: () => undefined,
     });
     return new StreamConnection(publisher, this.dispatcher);

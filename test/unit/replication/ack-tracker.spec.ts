@@ -112,4 +112,40 @@ describe('AckTracker', () => {
     tracker.settle(held);
     expect(tracker).toMatchObject({ confirmable: 50_000n, settledEnd: 50_000n, unsettled: 0 });
   });
+
+  describe('where what handlers have written has to be passed first', () => {
+    it('confirms a unit when the stream has passed it: by a keepalive, or by the end of another unit', () => {
+      const tracker = new AckTracker();
+      const [first, second] = [closedUnit(tracker, 10n), closedUnit(tracker, 20n)];
+      tracker.settle(first, true, 35n);
+      expect(tracker).toMatchObject({ confirmable: 0n, settledEnd: 10n, unsettled: 1 });
+      tracker.settle(second, true, 45n);
+      expect(tracker).toMatchObject({ confirmable: 0n, settledEnd: 20n, unsettled: 0 });
+      tracker.keepalive(34n);
+      expect(tracker.confirmable).toBe(0n);
+      closedUnit(tracker, 40n);
+      expect(tracker.confirmable).toBe(10n);
+      tracker.keepalive(45n);
+      // The keepalive that came behind it.
+      expect(tracker.confirmable).toBe(34n);
+    });
+
+    it('confirms nothing behind such a unit before it', () => {
+      const tracker = new AckTracker();
+      tracker.settle(closedUnit(tracker, 10n), true, 100n);
+      tracker.settle(closedUnit(tracker, 20n), false);
+      tracker.keepalive(50n);
+      expect(tracker.confirmable).toBe(0n);
+      tracker.keepalive(100n);
+      expect(tracker.confirmable).toBe(100n);
+    });
+
+    it('is at once where the stream is there already', () => {
+      const tracker = new AckTracker();
+      const [first, second] = [closedUnit(tracker, 10n), closedUnit(tracker, 20n)];
+      tracker.settle(second, true, 15n);
+      tracker.settle(first, true, 20n);
+      expect(tracker.confirmable).toBe(20n);
+    });
+  });
 });

@@ -1,3 +1,4 @@
+import { HISTORY } from '../../support/history.js';
 import { OidDatabase } from '#lib/decoder/oid-database.js';
 import type { LogicalMessageEvent } from '#lib/changes/logical-message.js';
 import type { RowChange } from '#lib/changes/change.js';
@@ -24,6 +25,7 @@ export class FakeSink implements TransactionSink {
   handedOver: WalPosition | null = null;
   isFull = false;
   isBusy = false;
+  writtenUpTo = 0n;
   onRoom = (): void => undefined;
   onFree = (): void => undefined;
 
@@ -100,6 +102,7 @@ export class Connection {
       progress,
       counters,
       primaryKeys: new Map(),
+      history: HISTORY,
       received: (lsn) => received.push(lsn),
     });
   }

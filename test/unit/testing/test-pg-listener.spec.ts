@@ -23,6 +23,7 @@ import {
   type PgListenerContext,
   type PgListenerOptions,
   type Transaction,
+  type TransactionalContext,
   type UpdateChange,
 } from 'nestjs-pg-listener';
 import { insert, message, remove, TestPgListener, truncate, update } from 'nestjs-pg-listener/testing';
@@ -414,6 +415,40 @@ describe('TestPgListener', () => {
     const row = { id: 1 };
     await (await boot([Rude])).emit(insert('orders', row));
     expect(row).toEqual({ id: 1 });
+  });
+});
+
+describe('a transactional handler in a test', () => {
+  @Injectable()
+  class Transfers {
+    @OnTableChange('transfers', 'insert', { transactional: true, retry: { attempts: 1 } })
+    async onTransfer({ record }: InsertChange, { client }: TransactionalContext): Promise<void> {
+      await client.query('UPDATE balances', [record['id']]);
+    }
+  }
+
+  async function listenerOf(): Promise<TestPgListener> {
+    const listener = new TestPgListener();
+    const module = await Test.createTestingModule({
+      imports: [PgListenerModule.forRoot(NOWHERE)],
+      providers: [Transfers],
+    })
+      .overrideProvider(getPgListenerToken())
+      .useValue(listener)
+      .setLogger(new LogCollector())
+      .compile();
+    await module.init();
+    return listener;
+  }
+
+  it('gets the client of the test, before or after the application has initialised', async () => {
+    const query = jest.fn(async () => ({ rows: [] }));
+    const listener = await listenerOf();
+    await expect(listener.emit(insert('transfers', { id: 1 }))).rejects.toThrow(/has no client[\s\S]*useClient/);
+    listener.useClient({ query } as never);
+    expect(await listener.emit(insert('transfers', { id: 2 }))).toEqual(['Transfers.onTransfer']);
+    expect(query.mock.calls).toEqual([['UPDATE balances', [2]]]);
+    await listener.stop();
   });
 });
 

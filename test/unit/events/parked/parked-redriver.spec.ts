@@ -160,6 +160,7 @@ describe('a retry of what is parked', () => {
       keys: ['1'],
       work: parked!.change as never,
       image: null,
+      claims: false,
       error: null,
       attempts: 0,
     });

@@ -1,0 +1,59 @@
+import type { PoolClient } from 'pg';
+import type { WalPosition } from './wal-position.interface.js';
+
+/** Which log a position belongs to: it means something only within one cluster and one of its histories. */
+export interface StreamHistory {
+  readonly systemIdentifier: string;
+  readonly timeline: string;
+}
+
+/** A place in the log, and which log. */
+export interface EffectPlace extends WalPosition {
+  /** Of the stream that brought it; null: it came from none. */
+  readonly history: StreamHistory | null;
+}
+
+/** One call of a transactional handler. */
+export interface EffectsTask<T> {
+  readonly handler: string;
+  /** What the call is for, in the order of the stream. */
+  readonly places: readonly EffectPlace[];
+  /** Of the transaction that brought it. */
+  readonly xid: number;
+  /** A parked change that is tried again: it is taken out, where others are claimed. */
+  readonly parkedId: string | null;
+  /** Aborted: whatever has not been committed is rolled back. */
+  readonly signal: AbortSignal;
+  /**
+   * Runs in the transaction that claims. What it throws rolls everything back.
+   *
+   * @param open indexes of the places that nobody has claimed before; never empty
+   */
+  readonly body: (client: PoolClient, open: readonly number[]) => Promise<T>;
+}
+
+/**
+ * The port between events and the source database: effects of handlers, and the record that they have happened, in one
+ * transaction.
+ */
+export interface EffectsStore {
+  /**
+   * A stream has begun, and is ours: what was claimed of its history is known from here on, and whoever streamed before
+   * writes no more.
+   *
+   * @throws ServerSetupError where the tables are not there, or the progress of a handler is another service's
+   */
+  open(history: StreamHistory): Promise<void>;
+  /**
+   * @returns what `body` returns; undefined where there was nothing left to do
+   * @throws what `body` throws; EffectsInterruptedError where the handler is not to blame; SlotInUseError where another
+   *   process has taken over
+   */
+  run<T>(task: EffectsTask<T>): Promise<T | undefined>;
+  /** Everything that a handler was given up to here is done: what is claimed one by one becomes one position. */
+  fold(handler: string, history: StreamHistory, upTo: WalPosition): Promise<void>;
+  /** End of the log after the last commit of effects; 0 where it does not matter. */
+  readonly writtenUpTo: bigint;
+  /** What runs is rolled back. */
+  close(): Promise<void>;
+}

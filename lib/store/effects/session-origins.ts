@@ -1,0 +1,84 @@
+import { OWN_SCHEMA } from '../../changes/own-schema.js';
+import type { Client, PoolClient } from 'pg';
+import { escapeIdentifier, escapeLiteral } from 'pg';
+import { describeTarget, type ConnectionTarget } from '../../connection/connection-target.js';
+import { ServerSetupError } from '../../errors/replication.error.js';
+import { sqlState } from '../../errors/sql-state.js';
+import type { EffectsSession } from './effects-sessions.js';
+
+/** Sessions of several processes look for a free one. */
+const MOST = 1_000;
+const IN_USE = '55006';
+/** Somebody else was quicker. */
+const MADE_ALREADY = new Set(['23505', '42710']);
+const FUNCTIONS = [
+  'pg_replication_origin_create(text)',
+  'pg_replication_origin_oid(text)',
+  'pg_replication_origin_session_setup(text)',
+];
+
+/**
+ * Replication origins (manual, chapter 50) for sessions whose writes are not to come back: the server lets one session
+ * have an origin at a time, so that each has one of its own, `nestjs_pg_listener_<slot>_<number>` (`pg_` is reserved).
+ */
+export class SessionOrigins {
+  private readonly taken = new Set<number>();
+
+  constructor(private readonly slotName: string) {}
+
+  /** Marks whatever the session writes from here on. */
+  async mark(session: EffectsSession): Promise<void> {
+    for (let number = 1; number <= MOST; number++) {
+      if (this.taken.has(number)) continue;
+      this.taken.add(number);
+      try {
+        if (await this.take(session, `${OWN_SCHEMA}_${this.slotName}_${number}`)) {
+          this.leaveAtEnd(session.client, number);
+          return;
+        }
+      } catch (error) {
+        this.taken.delete(number);
+        throw error;
+      }
+      this.taken.delete(number);
+    }
+    throw new Error(`all replication origins up to ${OWN_SCHEMA}_${this.slotName}_${MOST} are in use`);
+  }
+
+  /** @returns false where another process has it */
+  private async take(session: EffectsSession, name: string): Promise<boolean> {
+    const origin = escapeLiteral(name);
+    const make = `SELECT pg_catalog.pg_replication_origin_create(${origin})
+ WHERE pg_catalog.pg_replication_origin_oid(${origin}) IS NULL`;
+    try {
+      await session.ask(make).catch((error: unknown) => {
+        if (!MADE_ALREADY.has(sqlState(error))) throw error;
+      });
+      await session.ask(`SELECT pg_catalog.pg_replication_origin_session_setup(${origin})`);
+      return true;
+    } catch (error) {
+      if (sqlState(error) === IN_USE) return false;
+      throw error;
+    }
+  }
+
+  private leaveAtEnd(client: PoolClient, number: number): void {
+    client.once('end', () => this.taken.delete(number));
+  }
+}
+
+/** @throws ServerSetupError where the role may not mark what it writes */
+export async function requireOriginRights(client: Client, target: ConnectionTarget): Promise<void> {
+  const { rows } = await client.query<{ name: string; role: string }>(
+    `SELECT name, current_user AS role FROM unnest($1::text[]) AS name WHERE NOT has_function_privilege(name, 'EXECUTE')`,
+    [FUNCTIONS],
+  );
+  if (rows.length === 0) return;
+  const grants = rows
+    .map(({ name }) => `GRANT EXECUTE ON FUNCTION ${name} TO ${escapeIdentifier(rows[0]!.role)};`)
+    .join(' ');
+  throw new ServerSetupError(
+    `\`origin: 'none'\` marks what transactional handlers write, and the role may not on ${describeTarget(target)}`,
+    { app: target.app, hint: `as a superuser: ${grants}` },
+  );
+}

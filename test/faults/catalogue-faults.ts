@@ -1,0 +1,134 @@
+import { withClient } from '../support/database.js';
+import { startStandby, type StandbyServer } from '../support/standby.js';
+import { sleep, waitFor } from '../support/wait.js';
+import { every, only, WALSENDER, type Fault, type Run } from './fault.js';
+import { SLOT, type World } from './world.js';
+
+/** What happens to tables and publications, and to the database as a whole. */
+export const CATALOGUE_FAULTS: readonly Fault[] = [
+  {
+    name: 'publication-dropped',
+    what: 'the publication is dropped and created again; the gap is acknowledged',
+    from: 17,
+    hasGaps: true,
+    behaviour: { publications: ['mine'] },
+    prepare: async (world) => void (await world.sql('CREATE PUBLICATION mine FOR TABLE items, docs, bulk')),
+    inject: (run) =>
+      every(run, 800, 1_500, async () => {
+        const { world } = run;
+        await world.sql('DROP PUBLICATION mine');
+        await sleep(world.random.between(100, 500));
+        await world.sql('CREATE PUBLICATION mine FOR TABLE items, docs, bulk');
+        run.hit();
+        await acknowledge(world);
+      }),
+    heal: acknowledge,
+  },
+  {
+    name: 'options-changed',
+    what: 'each process asks for other publications, of which all have the same tables in another cut',
+    behaviour: { publications: ['whole'] },
+    prepare: async (world) =>
+      void (await world.sql(`CREATE PUBLICATION whole FOR TABLE items, docs, bulk;
+        CREATE PUBLICATION left_half FOR TABLE items, tokens; CREATE PUBLICATION right_half FOR TABLE docs, bulk`)),
+    inject: (run) =>
+      every(run, 700, 1_500, async () => {
+        await run.world.kill(only(run.world));
+        run.hit();
+        await run.world.start({ publications: run.world.random.pick([['whole'], ['left_half', 'right_half']]) });
+      }),
+  },
+  {
+    name: 'ddl',
+    what: 'columns are added, dropped, renamed and retyped meanwhile, and the walsender is killed',
+    inject: (run) =>
+      every(run, 100, 400, async () => {
+        const { world } = run;
+        const table = world.random.pick(['items', 'docs', 'bulk']);
+        await world.sql(
+          world.random.pick([
+            `ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS extra text DEFAULT 'x'`,
+            `ALTER TABLE ${table} DROP COLUMN IF EXISTS extra`,
+            `ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS extra int DEFAULT 7`,
+            `ALTER TABLE ${table} ALTER COLUMN version TYPE bigint`,
+            `ALTER TABLE ${table} ALTER COLUMN version TYPE int`,
+            WALSENDER,
+          ]),
+        );
+        run.hit();
+      }),
+  },
+  {
+    name: 'promotion',
+    what: 'the primary dies, a standby that was behind is promoted, and the address is moved to it',
+    from: 17,
+    hasGaps: true,
+    mayHaveLost: true,
+    behaviour: { isFailover: true },
+    inject: promoteOnce,
+    heal: acknowledge,
+  },
+];
+
+/** Waits until the application says that something is missing, or goes on; acknowledges what it says. */
+async function acknowledge(world: World): Promise<void> {
+  const deadline = Date.now() + 15_000;
+  let quietSince = Date.now();
+  while (Date.now() < deadline && Date.now() - quietSince < 1_500) {
+    const child = only(world);
+    if (child.state === 'halted') {
+      const { length } = child.messages;
+      world.tell(child, 'acknowledge');
+      await waitFor(
+        () => child.messages.slice(length).some(({ done }) => done === 'acknowledge'),
+        'the acknowledgement',
+        30_000,
+      );
+      quietSince = Date.now();
+    } else if (child.state !== 'streaming') quietSince = Date.now();
+    await sleep(50);
+  }
+}
+
+async function promoteOnce({ world, isOver, hit }: Run): Promise<void> {
+  const standby = await startStandby(world.server, { wal_sender_timeout: '3s' });
+  try {
+    await synchronised(world, standby);
+    await sleep(500);
+    // From here on it is behind.
+    await standby.server.pause('fast');
+    while (!isOver()) await sleep(50);
+    world.workload.databaseLoses();
+    await world.server.pause('immediate');
+    // What was in hand has had its time.
+    await sleep(1_000);
+    world.tell(only(world), 'anew');
+    await standby.server.start();
+    await standby.promote();
+    const primary = world.server;
+    world.server = standby.server;
+    world.address.port = String(standby.server.port);
+    world.proxy.cut();
+    hit();
+    world.atClose(async () => {
+      await primary.stop('immediate');
+      await standby.stop();
+    });
+  } catch (error) {
+    await standby.stop();
+    throw error;
+  }
+}
+
+async function synchronised(world: World, standby: StandbyServer): Promise<void> {
+  await waitFor(
+    async () => {
+      await world.sql('SELECT pg_log_standby_snapshot()');
+      await sleep(100);
+      const slot = `SELECT FROM pg_replication_slots WHERE slot_name = '${SLOT}' AND synced AND NOT temporary`;
+      return withClient(standby.server.url, async (client) => (await client.query(slot)).rowCount === 1);
+    },
+    'the standby to have the slot',
+    60_000,
+  );
+}

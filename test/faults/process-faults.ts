@@ -1,0 +1,112 @@
+import { sleep, waitFor } from '../support/wait.js';
+import { every, only, replace, type Fault } from './fault.js';
+
+/** What happens to processes of the application. */
+export const PROCESS_FAULTS: readonly Fault[] = [
+  {
+    name: 'client-killed',
+    what: 'the process is killed (SIGKILL), and another one started',
+    inject: (run) =>
+      every(run, 700, 2_000, async () => {
+        await run.world.kill(only(run.world));
+        run.hit();
+        await run.world.start();
+      }),
+  },
+  {
+    name: 'commit-unconfirmed',
+    what: 'the process dies right after a handler’s COMMIT, before anything is confirmed',
+    behaviour: { dieAfterCommits: 40 },
+    inject: async ({ world, isOver, hit }) => {
+      while (!isOver()) {
+        const child = only(world);
+        await Promise.race([child.exited, sleep(1_000)]);
+        if (child.process.exitCode === null && child.process.signalCode === null) continue;
+        hit();
+        await replace(world, child, { dieAfterCommits: world.random.between(1, 80) });
+      }
+    },
+    heal: async (world) => {
+      await world.kill(only(world));
+      await world.start();
+    },
+  },
+  {
+    name: 'two-processes',
+    what: 'of two processes, the one that streams is killed (SIGKILL), and another one started',
+    prepare: async () => undefined,
+    inject: async (run) => {
+      await run.world.start();
+      await every(run, 1_000, 2_000, async () => {
+        const { streaming } = run.world;
+        if (streaming === undefined) return;
+        await run.world.kill(streaming);
+        run.hit();
+        await run.world.start();
+      });
+    },
+  },
+  {
+    name: 'rolling-restart',
+    what: 'as a deploy does it: a new process stands by, the old one is stopped',
+    inject: (run) =>
+      every(run, 500, 1_500, async () => {
+        const old = only(run.world);
+        await run.world.start();
+        await run.world.stop(old);
+        run.hit();
+      }),
+  },
+  {
+    name: 'frozen-holder',
+    what: 'the process that streams is frozen (SIGSTOP), another one takes over, and the first one wakes',
+    inject: async ({ world, isOver, hit }) => {
+      await world.start();
+      while (!isOver()) {
+        await sleep(world.random.between(300, 900));
+        const holder = world.streaming;
+        if (holder === undefined) continue;
+        holder.process.kill('SIGSTOP');
+        try {
+          await waitFor(
+            () => world.children.some((child) => child !== holder && child.state === 'streaming'),
+            'the other one',
+            30_000,
+          );
+          hit();
+          await sleep(world.random.between(100, 600));
+        } finally {
+          holder.process.kill('SIGCONT');
+        }
+        await waitFor(() => holder.state !== 'streaming', 'the one that woke to stand by', 20_000);
+      }
+    },
+  },
+  {
+    name: 'blocked-shutdown',
+    what: 'a handler blocks for ever, and the server is stopped fast: it must stop',
+    behaviour: { blockAt: 60 },
+    inject: async ({ world, isOver, hit }) => {
+      while (!isOver()) {
+        const child = only(world);
+        await waitFor(
+          () => child.messages.some(({ blocked }) => blocked === true) || isOver(),
+          'the handler to block',
+          30_000,
+        );
+        const began = Date.now();
+        await world.server.pause('fast');
+        const tookMs = Date.now() - began;
+        if (tookMs > 15_000) throw new Error(`The server took ${tookMs} ms to stop`);
+        hit();
+        await world.server.start();
+        await world.kill(child);
+        await world.start({ blockAt: world.random.between(20, 100) });
+      }
+    },
+    heal: async (world) => {
+      await world.kill(only(world));
+      await world.start();
+    },
+  },
+];

@@ -1,0 +1,91 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import type { LedgerResult } from './ledger.js';
+import type { Verdict } from './checker.js';
+
+export interface FaultResult {
+  readonly name: string;
+  readonly what: string;
+  readonly runs: number;
+  /** How often the fault was done. */
+  readonly hits: number;
+  readonly verdict: Verdict;
+}
+
+export interface Report {
+  readonly version: string;
+  readonly seed: number;
+  readonly seconds: number;
+  readonly results: readonly FaultResult[];
+  readonly ledger: LedgerResult | null;
+}
+
+const GUIDE = 'docs/faults.md';
+const BEGIN = '<!-- figures: npm run test:faults -- --write -->';
+const END = '<!-- end of figures -->';
+
+/** What must not be. */
+export function failuresOf({ name, hits, verdict }: FaultResult): string[] {
+  const wrong = (['lost', 'outOfOrder', 'torn', 'effectsTwice', 'confirmedAgain', 'phantoms'] as const)
+    .filter((key) => verdict[key] !== 0)
+    .map((key) => `${key}: ${verdict[key]}`);
+  if (name !== 'none' && hits === 0) wrong.push('the fault was never done');
+  if (verdict.commits === 0) wrong.push('nothing was committed');
+  return wrong;
+}
+
+/** In Markdown. */
+export function tableOf(results: readonly FaultResult[]): string {
+  const head = [
+    'fault',
+    'times',
+    'commits',
+    'changes',
+    'lost',
+    'out of order',
+    'torn',
+    'effects twice',
+    'came again',
+    'in a reported gap',
+  ];
+  const rows = results.map(({ name, hits, verdict }) => [
+    name,
+    hits,
+    verdict.commits,
+    verdict.changes,
+    verdict.lost,
+    verdict.outOfOrder,
+    verdict.torn,
+    verdict.effectsTwice,
+    verdict.duplicates,
+    verdict.missedInGap,
+  ]);
+  return [head, head.map((_, index) => (index === 0 ? '---' : '---:')), ...rows]
+    .map((cells) => `| ${cells.join(' | ')} |`)
+    .join('\n');
+}
+
+/** Puts the figures where the guide has its place for them. */
+export function writeGuide(report: Report): void {
+  const text = readFileSync(GUIDE, 'utf8');
+  const [before, rest] = text.split(BEGIN);
+  const after = rest?.split(END)[1];
+  if (before === undefined || after === undefined) throw new Error(`${GUIDE} has no place for the figures`);
+  writeFileSync(GUIDE, `${before}${BEGIN}\n\n${figures(report)}\n\n${END}${after}`);
+}
+
+function figures({ version, seed, seconds, results, ledger }: Report): string {
+  const date = new Date().toISOString().slice(0, 10);
+  const where = `PostgreSQL ${version}, Node ${process.version}, ${cpus().length} cores, ${date}`;
+  const command = `\`npm run test:faults -- --seconds ${seconds} --seed ${seed}\``;
+  const what = results.map((each) => `- \`${each.name}\`: ${each.what}`);
+  const lines = [`${command}; ${where}.`, '', ...what, '', tableOf(results)];
+  if (ledger !== null) {
+    lines.push(
+      '',
+      `Ledger: ${ledger.transfers} transfers, the process killed ${ledger.kills} times: ${ledger.notOnce} transfers not ` +
+        `applied exactly once, ${ledger.wrongBalances} wrong balances.`,
+    );
+  }
+  return lines.join('\n');
+}

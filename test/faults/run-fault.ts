@@ -1,0 +1,62 @@
+import { parseLsn } from '#lib/protocol/lsn.js';
+import type { Fault } from './fault.js';
+import type { FaultResult } from './report.js';
+import type { WrittenTransaction } from './truth.js';
+import { World, type Subject } from './world.js';
+
+const WRITERS = 3;
+const LONGEST_HEAL_MS = 60_000;
+
+/** One world, the fault done to it for some seconds, and what has become of every change. */
+export async function runFault(
+  fault: Fault,
+  seed: number,
+  seconds: number,
+  subject: Subject,
+): Promise<FaultResult & { readonly outputs: string }> {
+  const world = await World.open(seed, fault.settings, subject);
+  let hits = 0;
+  try {
+    await fault.prepare?.(world);
+    await world.start(fault.behaviour);
+    world.workload.start(WRITERS);
+    const end = Date.now() + seconds * 1_000;
+    await fault.inject({ world, isOver: () => Date.now() >= end, hit: () => void hits++ });
+    await within(world.workload.stop(), 'the writers');
+    await within(fault.heal?.(world) ?? Promise.resolve(), 'healing');
+    const mayMiss = fault.mayMiss ?? (() => false);
+    const isInGap = fault.hasGaps === true ? await gapsOf(world) : () => false;
+    await world.settle({ mayMiss, isInGap });
+    const verdict = await world.verdict({
+      mayMiss,
+      isInGap,
+      isParking: fault.isParking === true,
+      mayHaveLost: fault.mayHaveLost === true,
+    });
+    return { name: fault.name, what: fault.what, runs: 1, hits, verdict, outputs: world.outputs };
+  } catch (error) {
+    throw new Error(`It could not be done; children said:\n${world.outputs}`, { cause: error });
+  } finally {
+    await world.close();
+  }
+}
+
+async function within(promise: Promise<unknown>, what: string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: not done after ${LONGEST_HEAL_MS} ms`)), LONGEST_HEAL_MS);
+  });
+  await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Of the gaps that the application has recorded: whether a commit may lie in one of them. */
+async function gapsOf(world: World): Promise<(transaction: WrittenTransaction) => boolean> {
+  const rows = await world.sql<{ from: string | null; to: string | null }>(
+    'SELECT from_lsn::text AS "from", to_lsn::text AS "to" FROM nestjs_pg_listener.gaps',
+  );
+  const gaps = rows.map(({ from, to }) => ({
+    from: from === null ? 0n : parseLsn(from),
+    to: to === null ? 2n ** 64n : parseLsn(to),
+  }));
+  return ({ after, before }) => gaps.some(({ from, to }) => after <= to && (before === null || before >= from));
+}

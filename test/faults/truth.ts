@@ -1,0 +1,59 @@
+import { parseLsn } from '#lib/protocol/lsn.js';
+
+export type FaultTable = 'items' | 'docs' | 'bulk';
+
+/** One change as it was written. */
+export interface WrittenChange {
+  /** What handlers can tell of it too: no two changes have one name. */
+  readonly name: string;
+  readonly table: FaultTable;
+  /** Stays the same when the row's key changes. */
+  readonly row: string;
+  /** From 0 among the changes of its row. */
+  readonly step: number;
+}
+
+export interface WrittenTransaction {
+  readonly token: string;
+  readonly changes: readonly WrittenChange[];
+  /** Its commit lies between these; null: not known. */
+  readonly after: bigint;
+  before: bigint | null;
+}
+
+export const SCHEMA = `
+  CREATE TABLE items (id int PRIMARY KEY, "row" int NOT NULL, version int NOT NULL, pad text);
+  ALTER TABLE items REPLICA IDENTITY FULL;
+  CREATE TABLE docs (id int PRIMARY KEY, "row" int NOT NULL, version int NOT NULL);
+  CREATE TABLE bulk (id int PRIMARY KEY, "row" int NOT NULL, version int NOT NULL);
+  CREATE TABLE tokens (token text PRIMARY KEY);
+  CREATE TABLE effects (seq bigserial PRIMARY KEY, handler text NOT NULL, name text NOT NULL, process int NOT NULL);`;
+
+/** What was written, by whoever wrote it: the truth that handlers are held against. */
+export class Truth {
+  readonly transactions = new Map<string, WrittenTransaction>();
+  /** Known to be rolled back, or never to have happened. */
+  readonly rolledBack = new Set<string>();
+
+  begin(token: string, changes: readonly WrittenChange[], after: string): void {
+    this.transactions.set(token, { token, changes, after: parseLsn(after), before: null });
+  }
+
+  ended(token: string, before: string): void {
+    this.transactions.get(token)!.before = parseLsn(before);
+  }
+
+  /** @param tokens those that the database has */
+  committed(tokens: ReadonlySet<string>): WrittenTransaction[] {
+    return [...this.transactions.values()].filter(({ token }) => tokens.has(token));
+  }
+}
+
+export function changeName(table: string, row: number, version: number): string {
+  return `${table}/${row}/${version}`;
+}
+
+/** @param id of the deleted row: an id is never used again */
+export function deleteName(table: string, id: number): string {
+  return `${table}/#${id}/d`;
+}

@@ -1,0 +1,228 @@
+import type { Client } from 'pg';
+import { connect } from '../support/database.js';
+import { sleep } from '../support/wait.js';
+import type { Random } from './random.js';
+import { changeName, deleteName, type FaultTable, type Truth, type WrittenChange } from './truth.js';
+
+interface Row {
+  readonly table: FaultTable;
+  readonly row: number;
+  id: number;
+  version: number;
+  steps: number;
+}
+
+interface Draft {
+  readonly sql: string[];
+  readonly changes: WrittenChange[];
+  readonly rows: Map<string, Row>;
+}
+
+/** Rows of one writer. */
+const ROWS = 40;
+const PAUSE_MS = 25;
+
+/**
+ * Several writers, each with rows of its own: transactions of 1 to 5,000 changes, of which some are rolled back as a
+ * whole or in part, rows that change their key, that are deleted and come back under another key.
+ */
+export class Workload {
+  private isOver = false;
+  /** Counts losses of the database: rows of before may not be there any more. */
+  private losses = 0;
+  private readonly writers: Promise<void>[] = [];
+  commits = 0;
+
+  constructor(
+    private readonly urlOf: () => string,
+    private readonly truth: Truth,
+    private readonly random: Random,
+  ) {}
+
+  start(writers: number): void {
+    for (let writer = 0; writer < writers; writer++) {
+      this.writers.push(
+        new Writer(writer, this.urlOf, this.truth, this.random.fork(), () => this.losses).run(() => this.isOver),
+      );
+    }
+  }
+
+  /** The database loses what it has not sent to its standby: from here on, writers leave their rows alone and make others. */
+  databaseLoses(): void {
+    this.losses++;
+  }
+
+  /** Resolves when nothing is in doubt any more. */
+  async stop(): Promise<void> {
+    this.isOver = true;
+    await Promise.all(this.writers.splice(0));
+    this.isOver = false;
+  }
+}
+
+class Writer {
+  private rows = new Map<string, Row>();
+  private lastId: number;
+  private lastRow: number;
+  private transactions = 0;
+  private client: Client | null = null;
+  private known = 0;
+
+  constructor(
+    private readonly writer: number,
+    private readonly urlOf: () => string,
+    private readonly truth: Truth,
+    private readonly random: Random,
+    private readonly losses: () => number,
+  ) {
+    this.lastId = this.lastRow = (writer + 1) * 100_000_000;
+  }
+
+  async run(isOver: () => boolean): Promise<void> {
+    while (!isOver()) {
+      await this.transaction();
+      await sleep(this.random.below(PAUSE_MS * 2));
+    }
+    await this.client?.end().catch(() => undefined);
+    this.client = null;
+  }
+
+  private async transaction(): Promise<void> {
+    if (this.known !== this.losses()) this.rows = new Map();
+    const known = (this.known = this.losses());
+    const token = `${this.writer}-${++this.transactions}`;
+    const draft = this.draft();
+    const isRolledBack = this.random.chance(0.1);
+    const end = isRolledBack ? 'ROLLBACK' : 'COMMIT';
+    const sql = [`BEGIN; INSERT INTO tokens VALUES ('${token}')`, ...draft.sql, end].join('; ');
+    const after = await this.insist(lsnNow);
+    if (known !== this.losses()) return;
+    if (!isRolledBack) this.truth.begin(token, draft.changes, after);
+    const isDone = await this.attempt(sql);
+    const isCommitted = isDone ? !isRolledBack : await this.insist((client) => hasToken(client, token));
+    if (isCommitted) {
+      this.rows = draft.rows;
+      this.truth.ended(token, await this.insist(lsnNow));
+    } else if (!isRolledBack) this.truth.rolledBack.add(token);
+  }
+
+  /** @returns whether the server has answered; if not, nobody knows what has become of it */
+  private async attempt(sql: string): Promise<boolean> {
+    try {
+      const client = await this.open();
+      await client.query(sql);
+      return true;
+    } catch {
+      this.drop();
+      return false;
+    }
+  }
+
+  /** Asks until there is an answer. */
+  private async insist<T>(ask: (client: Client) => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await ask(await this.open());
+      } catch {
+        this.drop();
+        await sleep(50);
+      }
+    }
+  }
+
+  private async open(): Promise<Client> {
+    return (this.client ??= await connect({ connectionString: this.urlOf(), query_timeout: 10_000 }));
+  }
+
+  private drop(): void {
+    const { client } = this;
+    this.client = null;
+    void client?.end().catch(() => undefined);
+  }
+
+  private draft(): Draft {
+    const rows = new Map([...this.rows].map(([key, row]) => [key, { ...row }]));
+    const draft: Draft = { sql: [], changes: [], rows };
+    const { random } = this;
+    const dice = random.next();
+    if (dice < 0.004) this.bulk(draft, random.between(1_000, 5_000));
+    else if (dice < 0.04) this.bulk(draft, random.between(50, 300));
+    const size = dice < 0.4 ? 1 : random.between(2, dice < 0.9 ? 12 : 60);
+    for (let index = 0; index < size; index++) {
+      if (random.chance(0.05)) this.inVain(draft);
+      this.change(draft);
+    }
+    return draft;
+  }
+
+  /** Many rows in one statement, or as many gone. */
+  private bulk({ sql, changes }: Draft, count: number): void {
+    const first = this.lastId + 1;
+    this.lastId += count;
+    sql.push(`INSERT INTO bulk SELECT n, n, 1 FROM generate_series(${first}, ${this.lastId}) n`);
+    for (let id = first; id <= this.lastId; id++) {
+      changes.push({ name: changeName('bulk', id, 1), table: 'bulk', row: `bulk/${id}`, step: 0 });
+    }
+    if (!this.random.chance(0.5)) return;
+    // One by one, so that the order of the statement's scan does not matter.
+    const gone = Array.from({ length: Math.min(count, 20) }, (_, index) => first + index);
+    for (const id of gone) {
+      sql.push(`DELETE FROM bulk WHERE id = ${id}`);
+      changes.push({ name: deleteName('bulk', id), table: 'bulk', row: `bulk/${id}`, step: 1 });
+    }
+  }
+
+  /** What is rolled back to a savepoint must not be seen. */
+  private inVain(draft: Draft): void {
+    const id = ++this.lastId;
+    draft.sql.push('SAVEPOINT vain', `INSERT INTO items VALUES (${id}, ${id}, 1, 'vain')`, 'ROLLBACK TO vain');
+  }
+
+  private change(draft: Draft): void {
+    const { random } = this;
+    const { rows } = draft;
+    if (rows.size < ROWS && (rows.size < 5 || random.chance(0.3))) return this.insert(draft);
+    // Some rows are hot.
+    const present = [...rows.values()];
+    const row = random.chance(0.3) ? present[random.below(Math.min(3, present.length))]! : random.pick(present);
+    if (random.chance(0.12)) return this.remove(draft, row);
+    const before = row.id;
+    if (random.chance(0.15)) row.id = ++this.lastId;
+    row.version++;
+    draft.sql.push(`UPDATE ${row.table} SET id = ${row.id}, version = ${row.version} WHERE id = ${before}`);
+    this.note(draft, row, changeName(row.table, row.row, row.version));
+  }
+
+  private insert(draft: Draft): void {
+    const table = this.random.chance(0.5) ? 'items' : 'docs';
+    const row: Row = { table, row: ++this.lastRow, id: ++this.lastId, version: 1, steps: 0 };
+    draft.rows.set(`${table}/${row.row}`, row);
+    const pad = table === 'items' ? `, repeat('p', ${this.random.below(200)})` : '';
+    draft.sql.push(`INSERT INTO ${table} VALUES (${row.id}, ${row.row}, 1${pad})`);
+    this.note(draft, row, changeName(table, row.row, 1));
+  }
+
+  private remove(draft: Draft, row: Row): void {
+    draft.rows.delete(`${row.table}/${row.row}`);
+    draft.sql.push(`DELETE FROM ${row.table} WHERE id = ${row.id}`);
+    this.note(draft, row, deleteName(row.table, row.id));
+  }
+
+  private note({ changes }: Draft, row: Row, name: string): void {
+    changes.push({ name, table: row.table, row: `${row.table}/${row.row}`, step: row.steps++ });
+  }
+}
+
+async function lsnNow(client: Client): Promise<string> {
+  return (await client.query('SELECT pg_current_wal_insert_lsn()::text AS lsn')).rows[0].lsn as string;
+}
+
+async function hasToken(client: Client, token: string): Promise<boolean> {
+  // It may still be on its way: the server does not notice at once that nobody waits for it.
+  await client.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE $1`,
+    [`%VALUES ('${token}')%`],
+  );
+  await sleep(20);
+  return (await client.query('SELECT FROM tokens WHERE token = $1', [token])).rowCount === 1;
+}
