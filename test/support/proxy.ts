@@ -11,6 +11,8 @@ export interface FaultProxy {
   rewrite(change: (chunk: Buffer) => Buffer): void;
   /** Lets nothing through any more, in either direction, without closing anything. */
   freeze(): void;
+  /** Lets so many bytes a second through from the server on each connection; null: as many as come. */
+  slow(bytesPerSecond: number | null): void;
   /** Cuts every connection. */
   cut(): void;
   /** Cuts the connections for queries, and leaves those for replication. */
@@ -24,6 +26,7 @@ export async function startProxy(target: URL): Promise<FaultProxy> {
   let change: ((chunk: Buffer) => Buffer) | null = null;
   let rewritten = (chunk: Buffer): Buffer => chunk;
   let isFrozen = false;
+  let rate: number | null = null;
   const server = createServer((client) => {
     const upstream = connect(Number(target.port), target.hostname);
     for (const socket of [client, upstream]) {
@@ -38,7 +41,13 @@ export async function startProxy(target: URL): Promise<FaultProxy> {
     client.once('data', (chunk) => chunk.includes('\0replication\0') || plain.add(client));
     client.once('close', () => plain.delete(client));
     client.on('data', (chunk) => isFrozen || upstream.write(rewritten(chunk)));
-    upstream.on('data', (chunk) => isFrozen || client.write(change === null ? chunk : change(chunk)));
+    upstream.on('data', (chunk) => {
+      if (isFrozen) return;
+      client.write(change === null ? chunk : change(chunk));
+      if (rate === null) return;
+      upstream.pause();
+      setTimeout(() => upstream.resume(), (chunk.length / rate) * 1_000);
+    });
   });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const { port } = server.address() as { port: number };
@@ -53,6 +62,7 @@ export async function startProxy(target: URL): Promise<FaultProxy> {
     tamper: (next) => (change = next),
     rewrite: (next) => (rewritten = next),
     freeze: () => (isFrozen = true),
+    slow: (bytesPerSecond) => (rate = bytesPerSecond),
     cut: () => {
       isFrozen = false;
       cut();
