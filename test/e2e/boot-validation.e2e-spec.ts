@@ -183,8 +183,10 @@ describe('at boot', () => {
   it('every mistake of every handler is told in one error, options that are to come included', async () => {
     @Injectable()
     class Wrong {
-      @OnTableChange('orders', 'insert', { transactional: true })
+      @OnTableChange('orders', 'insert', { whenChanged: ['id'] })
       a(): void {}
+      @OnTableChange('orders', 'insert', { transactional: 'yes' } as never)
+      effects(): void {}
       @OnTransaction({ onExhausted: 'park' })
       whole(): void {}
       @OnTableChange('orders', 'insert', { batch: { size: 0 }, concurrency: 0.5 })
@@ -200,7 +202,8 @@ describe('at boot', () => {
     }
     const { mistakes } = await failure(HandlerDefinitionError, boot([PgListenerModule.forRoot(OFF)], [Wrong]));
     for (const [index, part] of [
-      '`transactional`',
+      '`whenChanged`',
+      'transactional is',
       "onExhausted 'park'",
       'concurrency is 0.5',
       'batch.size is 0',
