@@ -1,4 +1,4 @@
-import { PgListenerError, type PgListenerErrorDetails } from './pg-listener.error.js';
+import { PgListenerError } from './pg-listener.error.js';
 
 /**
  * The transaction of a `transactional` handler could not be begun, was broken off, or lost against another one: a
@@ -23,10 +23,6 @@ export class EffectsInterruptedError extends PgListenerError {
  */
 export class TransactionMisuseError extends PgListenerError {
   readonly code = 'PG_LISTENER_TRANSACTION_MISUSE';
-
-  constructor(message: string, details: PgListenerErrorDetails = {}) {
-    super(message, details);
-  }
 
   override get fatal(): boolean {
     return false;

@@ -38,9 +38,10 @@ export async function every(
   most: number,
   act: () => Promise<unknown>,
 ): Promise<void> {
-  while (!isOver()) {
+  // Once in any case, however short the time is.
+  for (let times = 0; times === 0 || !isOver(); times++) {
     await sleep(world.random.between(least, most));
-    if (!isOver()) await act();
+    if (times === 0 || !isOver()) await act();
   }
 }
 

@@ -34,7 +34,6 @@ export const PROCESS_FAULTS: readonly Fault[] = [
   {
     name: 'two-processes',
     what: 'of two processes, the one that streams is killed (SIGKILL), and another one started',
-    prepare: async () => undefined,
     inject: async (run) => {
       await run.world.start();
       await every(run, 1_000, 2_000, async () => {

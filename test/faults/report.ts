@@ -6,7 +6,6 @@ import type { Verdict } from './checker.js';
 export interface FaultResult {
   readonly name: string;
   readonly what: string;
-  readonly runs: number;
   /** How often the fault was done. */
   readonly hits: number;
   readonly verdict: Verdict;

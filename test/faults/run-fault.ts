@@ -33,7 +33,7 @@ export async function runFault(
       isParking: fault.isParking === true,
       mayHaveLost: fault.mayHaveLost === true,
     });
-    return { name: fault.name, what: fault.what, runs: 1, hits, verdict, outputs: world.outputs };
+    return { name: fault.name, what: fault.what, hits, verdict, outputs: world.outputs };
   } catch (error) {
     throw new Error(`It could not be done; children said:\n${world.outputs}`, { cause: error });
   } finally {

@@ -32,8 +32,6 @@ export const SCHEMA = `
 /** What was written, by whoever wrote it: the truth that handlers are held against. */
 export class Truth {
   readonly transactions = new Map<string, WrittenTransaction>();
-  /** Known to be rolled back, or never to have happened. */
-  readonly rolledBack = new Set<string>();
 
   begin(token: string, changes: readonly WrittenChange[], after: string): void {
     this.transactions.set(token, { token, changes, after: parseLsn(after), before: null });

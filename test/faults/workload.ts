@@ -103,7 +103,7 @@ class Writer {
     if (isCommitted) {
       this.rows = draft.rows;
       this.truth.ended(token, await this.insist(lsnNow));
-    } else if (!isRolledBack) this.truth.rolledBack.add(token);
+    }
   }
 
   /** @returns whether the server has answered; if not, nobody knows what has become of it */

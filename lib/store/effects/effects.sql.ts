@@ -51,7 +51,7 @@ export function claim({ mark, slotName, progressId }: ClaimStatement, places: re
   return `${begin(mark)};
 INSERT INTO ${CLAIMS} (progress_id, ${PLACE}) SELECT ${progressId}, v.* FROM (VALUES ${rows}) AS v (${PLACE})
  ON CONFLICT DO NOTHING RETURNING commit_lsn::pg_catalog.text, wal_lsn::pg_catalog.text, ordinal;
-${worth(slotName, `${PROGRESS} WHERE id OPERATOR(pg_catalog.=) ${progressId}`)}`;
+${worth(slotName, progressId)}`;
 }
 
 /** Begins a transaction and takes a parked change out: where it was there, the third answer has a row. */
@@ -59,7 +59,7 @@ export function takeOut({ mark, slotName, progressId }: ClaimStatement, storeSlo
   return `${begin(mark)};
 DELETE FROM ${PARKED} WHERE slot_name OPERATOR(pg_catalog.=) ${escapeLiteral(storeSlot)}
  AND id OPERATOR(pg_catalog.=) ${escapeLiteral(parkedId)}::pg_catalog.int8 RETURNING id;
-${worth(slotName, `${PROGRESS} WHERE id OPERATOR(pg_catalog.=) ${progressId}`)}`;
+${worth(slotName, progressId)}`;
 }
 
 /**
@@ -134,12 +134,12 @@ function begin({ slotKey, epochKey }: CallMark): string {
 SELECT pg_catalog.pg_advisory_xact_lock_shared(${slotKey}, ${epochKey})`;
 }
 
-function worth(slotName: string, progress: string): string {
+function worth(slotName: string, progressId: string): string {
   return `SELECT ${PLACE.split(', ')
     .map((column) => `${column}::pg_catalog.text AS ${column}`)
     .join(', ')}, ${TIMELINE} AS timeline, pg_catalog.pg_current_xact_id()::pg_catalog.text AS xid,
  (SELECT epoch::pg_catalog.text FROM ${SLOTS} WHERE slot_name OPERATOR(pg_catalog.=) ${escapeLiteral(slotName)}) AS epoch
- FROM ${progress}`;
+ FROM ${PROGRESS} WHERE id OPERATOR(pg_catalog.=) ${progressId}`;
 }
 
 function placeLiterals({ commitLsn, walHigh, walLow, ordinal }: WalPosition): string {

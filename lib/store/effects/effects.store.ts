@@ -74,7 +74,6 @@ export class PgEffectsStore implements EffectsStore {
     this.watch = new SessionWatch(this.sessions, {
       states: (ids) => this.ask(sql.SESSION_STATES, [ids]),
       endEarlier: () => this.endEarlier(),
-      logger: options.logger,
     });
   }
 
@@ -156,9 +155,9 @@ export class PgEffectsStore implements EffectsStore {
     { id: progressId }: HandlerProgress,
     wanted: readonly number[],
   ): Promise<Begun> {
-    const { slotName, storeSlot } = { slotName: this.leaseSlot, storeSlot: this.options.storeSlot };
-    const statement = { mark: this.mark, slotName, progressId };
-    const { epoch } = this.options.lease;
+    const { lease, storeSlot } = this.options;
+    const { epoch } = lease;
+    const statement = { mark: this.mark, slotName: this.leaseSlot, progressId };
     this.watch.claiming(session);
     try {
       const text =

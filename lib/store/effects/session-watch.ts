@@ -1,6 +1,5 @@
 // Not the global ones: a user's test that has put fake timers in must not stop the stream.
 import { clearInterval, setInterval } from 'node:timers';
-import type { ListenerLogger } from '../../interfaces/listener-logger.interface.js';
 import type { EffectsSession, EffectsSessions } from './effects-sessions.js';
 
 const LOOK_MS = 1_000;
@@ -12,7 +11,6 @@ export interface SessionWatchOptions {
   readonly states: (processIds: readonly number[]) => Promise<{ pid: string; state: string | null }[]>;
   /** Ends transactions of those who streamed before. */
   readonly endEarlier: () => Promise<void>;
-  readonly logger: ListenerLogger;
 }
 
 /** Since when a session that waits for an answer has had nothing of it. */
