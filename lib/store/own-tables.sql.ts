@@ -72,11 +72,11 @@ const STREAM_STATEMENTS: readonly string[] = [
 /** Of every app with a named slot. */
 export const STREAM_TABLES: OwnTables = { names: ['slots', 'gaps', 'parked'], statements: STREAM_STATEMENTS };
 
-/** Of apps with transactional handlers. */
+/** Of apps with transactional handlers, whatever their slot: a claim looks at whose stream it is, and at what is parked. */
 export const EFFECTS_TABLES: OwnTables = {
-  names: ['progress', 'claims'],
+  names: [...STREAM_TABLES.names, 'progress', 'claims'],
   statements: [
-    `CREATE SCHEMA IF NOT EXISTS ${OWN_SCHEMA}`,
+    ...STREAM_STATEMENTS,
     // One row for each handler: up to here, everything that it was given is done. No slot and no timeline: it goes with the data, back in
     // time and to another server.
     `CREATE TABLE IF NOT EXISTS ${OWN_SCHEMA}.progress (

@@ -112,6 +112,13 @@ describe('effects exactly once', () => {
     expect(second.listener.stats()).toMatchObject({ repeats: 20 });
   });
 
+  it('needs no slot that stays', async () => {
+    const app = await start([handlerOf(book)], 'temporary');
+    await db.query('INSERT INTO orders SELECT generate_series(1, 3)');
+    await handled(app, 3);
+    expect(await booked()).toEqual([1, 2, 3]);
+  });
+
   it('makes one position of what was claimed one by one, and knows both', async () => {
     const app = await start([handlerOf(book, { concurrency: 4 })]);
     const copy = await copySlot();

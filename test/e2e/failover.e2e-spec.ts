@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { GapError, type InsertChange } from 'nestjs-pg-listener';
+import { Injectable } from '@nestjs/common';
+import { GapError, OnTableChange, type InsertChange, type TransactionalContext } from 'nestjs-pg-listener';
 import { startPostgres, type PostgresServer } from 'nestjs-pg-listener/testing';
 import { recorderOf, startApplication, type TestApplication } from '../support/application.js';
 import { withClient } from '../support/database.js';
@@ -9,6 +10,14 @@ import { sleep, waitFor } from '../support/wait.js';
 
 /** More than a pause of a process: a standby that was cut off for one comes back after 5 s, and is missed till then. */
 const SETTINGS = { wal_sender_timeout: '5s' };
+
+@Injectable()
+class Books {
+  @OnTableChange('orders', 'insert', { id: 'books', transactional: true })
+  async book({ record }: InsertChange, { client }: TransactionalContext): Promise<void> {
+    await client.query('INSERT INTO booked VALUES ($1)', [record['id']]);
+  }
+}
 
 /** A primary and a real standby; the application's address is moved from the one to the other. */
 describe('a failover', () => {
@@ -33,13 +42,14 @@ describe('a failover', () => {
 
   async function setUp(settings: Record<string, string> = {}, standbySettings: Record<string, string> = {}) {
     primary = await startPostgres({ settings: { ...SETTINGS, ...settings } });
-    await sql(primary, 'CREATE TABLE orders (id int PRIMARY KEY)');
+    await sql(primary, 'CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE booked (id int)');
     standby = await startStandby(primary, { ...SETTINGS, ...standbySettings });
     address = new URL(primary.url);
     proxy = await startProxy(address);
     const recorder = recorderOf('orders');
     app = await startApplication({ connection: proxy.through(primary.url), slot: { name: 'shop', failover: true } }, [
       recorder,
+      Books,
     ]);
     const ids = (): unknown[] => recorder.changes.map((change) => (change as InsertChange).record['id']);
     return { app, ids };
@@ -88,6 +98,10 @@ describe('a failover', () => {
     expect(new Set(ids())).toEqual(new Set(there));
     expect(there.length).toBeGreaterThan(300);
     expect(await app.listener.gaps({ all: true })).toEqual([]);
+    const once = 'SELECT id, count(*)::int AS times FROM booked GROUP BY id HAVING count(*) <> 1';
+    const open = 'SELECT id FROM orders WHERE NOT EXISTS (SELECT FROM booked WHERE booked.id = orders.id)';
+    await waitFor(async () => (await sql(standby!.server, open)).length === 0, 'effects of all that is there');
+    expect(await sql(standby!.server, once)).toEqual([]);
     console.log(`failover: ${there.length} rows, ${ids().length - there.length} of them handled twice, no gap`);
     const [record] = await sql(standby!.server, 'SELECT timeline FROM nestjs_pg_listener.slots');
     expect(record).toEqual({ timeline: '2' });

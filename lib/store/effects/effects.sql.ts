@@ -74,9 +74,15 @@ export function commit(xid: string, tellsLsn: boolean): string {
   const guard = `SELECT 1 OPERATOR(pg_catalog./) CASE WHEN ${isOurs} THEN 1 ELSE 0 END`;
   const durable = `SELECT CASE WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'
  THEN pg_catalog.set_config('synchronous_commit', 'local', true) END`;
-  const lsn = tellsLsn ? '; SELECT pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text AS lsn' : '';
-  return `${guard}; ${durable}; COMMIT${lsn}`;
+  return `${guard}; ${durable}; COMMIT${tellsLsn ? `; ${WRITTEN}` : ''}`;
 }
+
+export interface WrittenRow {
+  readonly lsn: string;
+}
+
+/** Where the log ends. */
+export const WRITTEN = 'SELECT pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text AS lsn';
 
 /** What `commit` fails with where its transaction is not there. */
 export const NOT_OURS = '22012';

@@ -81,7 +81,10 @@ export class PgEffectsStore implements EffectsStore {
     this.opened = null;
     const progress = await this.housekeeping.run(true, async (client) => {
       if (this.options.isMarked) await requireOriginRights(client, this.target);
-      return readProgress(client, this.options, history, this.options.logger);
+      const found = await readProgress(client, this.options, history, this.options.logger);
+      // What it has passed is not looked at again: the commits behind it lie before this, and in this history.
+      if (this.options.isFailover) this.writtenUpTo = lsnOf((await client.query<sql.WrittenRow>(sql.WRITTEN)).rows);
+      return found;
     });
     await this.endEarlier();
     this.opened = { history, progress };
@@ -140,7 +143,7 @@ export class PgEffectsStore implements EffectsStore {
   ): Promise<T | undefined> {
     const begun = await this.begin(session, task, progress, wanted);
     if (begun.open.length === 0) {
-      await this.rollback(session);
+      await this.leave(session, task);
       return undefined;
     }
     const value = await this.body(session, task, begun);
@@ -222,9 +225,7 @@ export class PgEffectsStore implements EffectsStore {
     const { isFailover } = this.options;
     try {
       const answers = await session.ask(sql.commit(xid, isFailover));
-      if (!isFailover) return;
-      const lsn = parseLsn((answers[3]!.rows[0] as { lsn: string }).lsn);
-      if (lsn > this.writtenUpTo) this.writtenUpTo = lsn;
+      if (isFailover) this.wrote(answers[3]!.rows as sql.WrittenRow[]);
     } catch (error) {
       const { loss } = session;
       await this.rollback(session);
@@ -232,6 +233,23 @@ export class PgEffectsStore implements EffectsStore {
       if (loss !== null || isCommitInterrupted(error)) throw this.interrupted(handler, loss ?? asError(error));
       throw this.misuse(handler, error);
     }
+  }
+
+  /** Nothing is open: others have committed all of it, and their commits lie before where the log ends now. */
+  private async leave<T>(session: EffectsSession, { handler }: EffectsTask<T>): Promise<void> {
+    if (!this.options.isFailover) return this.rollback(session);
+    try {
+      const answers = await session.ask(`ROLLBACK; ${sql.WRITTEN}`);
+      this.wrote(answers[1]!.rows as sql.WrittenRow[]);
+    } catch (error) {
+      await this.rollback(session);
+      throw this.interrupted(handler, session.loss ?? asError(error));
+    }
+  }
+
+  private wrote(rows: readonly sql.WrittenRow[]): void {
+    const lsn = lsnOf(rows);
+    if (lsn > this.writtenUpTo) this.writtenUpTo = lsn;
   }
 
   /** What the handler has done to its transaction; anything else is an error of its own, such as a deferred constraint. */
@@ -304,6 +322,10 @@ function claimedOf(
   const passed = positionOf(worth);
   const keys = new Set(claimed.map((row) => placeKey(positionOf(row))));
   return wanted.filter((index) => keys.has(placeKey(places[index]!)) && isBeyond(places[index]!, passed));
+}
+
+function lsnOf(rows: readonly sql.WrittenRow[]): Lsn {
+  return parseLsn(rows[0]!.lsn);
 }
 
 function placeKey({ commitLsn, walHigh, walLow, ordinal }: WalPosition): string {
