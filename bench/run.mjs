@@ -6,11 +6,12 @@ import { checkTargets } from './support/targets.mjs';
 import { printReport, writeReport } from './support/report.mjs';
 import { measureDecode } from './sections/decode.mjs';
 import { measureDrain, measureTransports } from './sections/drain.mjs';
+import { measureEffects } from './sections/effects.mjs';
 import { measureLatency } from './sections/latency.mjs';
 import { measureMemory } from './sections/memory.mjs';
 
 const HELP = `npm run bench -- [options]
-  --only LIST      sections, with commas: decode, narrow, single, wide, mixed, transports, latency, memory
+  --only LIST      sections, with commas: decode, narrow, single, wide, mixed, transports, latency, effects, memory
   --changes N      in a drain (default 1000000)
   --large N        rows of the one large transaction (default 5000000)
   --rounds N       each has every consumer once (default 5)
@@ -27,6 +28,7 @@ const SECTIONS = {
   mixed: (cluster, options) => measureDrain(cluster, 'mixed', options),
   transports: (cluster, options) => measureTransports(cluster, options),
   latency: (cluster, options) => measureLatency(cluster, options),
+  effects: (cluster, options) => measureEffects(cluster, options),
   memory: (cluster, options) => measureMemory(cluster, options),
 };
 
@@ -81,8 +83,9 @@ function read(args) {
   const only = values.only?.split(',') ?? Object.keys(SECTIONS);
   const unknown = only.filter((name) => !Object.hasOwn(SECTIONS, name));
   if (unknown.length > 0) throw new Error(`No such section: ${unknown.join(', ')}\n${HELP}`);
-  if (values.write && only.length < Object.keys(SECTIONS).length)
-    throw new Error('--write takes all sections in one run');
+  // Figures that are compared belong to one run; those of effects are compared with each other alone.
+  const isWhole = only.length === Object.keys(SECTIONS).length || only.join() === 'effects';
+  if (values.write && !isWhole) throw new Error('--write takes all sections in one run, or effects alone');
   return {
     only,
     json: values.json,

@@ -14,8 +14,20 @@ export const CONSUMERS = {
   'pg-logical-replication, fastest': { module: 'pg-logical-replication', mode: 'fastest' },
   postgres: { module: 'postgres' },
   pgwire: { module: 'pgwire' },
+  ...effects('single'),
+  ...effects('lanes'),
+  ...effects('batched'),
   'LISTEN/NOTIFY': { module: 'listen-notify' },
 };
+
+/** Handlers that write. */
+function effects(kind) {
+  const consumer = { module: 'effects', kind, confirms: true };
+  return {
+    [`${kind}, a pool of its own`]: { ...consumer, transactional: false },
+    [`${kind}, transactional`]: { ...consumer, transactional: true },
+  };
+}
 
 /** What Debian has in PATH is a script that finds the program. */
 const DEBIAN = '/usr/lib/postgresql';

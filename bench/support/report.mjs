@@ -5,7 +5,6 @@ import { pairedRatio } from './statistics.mjs';
 
 const README = new URL('../README.md', import.meta.url);
 const CHART = new URL('../drain.svg', import.meta.url);
-const [BEGIN, END] = ['<!-- figures -->', '<!-- end of figures -->'];
 
 /** The targets that the run could check, on the console. */
 export function printReport({ targets }) {
@@ -16,23 +15,25 @@ export function printReport({ targets }) {
 
 /** Puts the figures into bench/README.md, between its marks, and draws the chart. */
 export function writeReport(results) {
-  const text = readFileSync(README, 'utf8');
-  const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)];
-  if (before < 0 || after < before)
-    throw new Error('bench/README.md has lost the marks between which the figures stand');
-  const figures = [
-    machine(results),
-    ...Object.keys(TEXTS).flatMap((name) => section(name, results)),
-    targetTable(results),
-  ];
-  writeFileSync(README, `${text.slice(0, before)}${BEGIN}\n\n${figures.join('\n\n')}\n\n${text.slice(after)}`);
-  const { narrow } = results.sections;
+  const { narrow, effects } = results.sections;
+  let text = readFileSync(README, 'utf8');
+  if (effects !== undefined) text = between(text, 'effects', [machineOf(results), effectsTable(effects)]);
   if (narrow !== undefined) {
+    const tables = Object.keys(TEXTS).flatMap((name) => section(name, results));
+    text = between(text, 'figures', [machine(results), ...tables, targetTable(results)]);
     writeFileSync(
       CHART,
       barChart('Changes a second: narrow rows, 1,000 in a transaction', rows(narrow, 'changesPerSecond')),
     );
   }
+  writeFileSync(README, text);
+}
+
+function between(text, name, paragraphs) {
+  const [begin, end] = [`<!-- ${name} -->`, `<!-- end of ${name} -->`];
+  const [before, after] = [text.indexOf(begin), text.indexOf(end)];
+  if (before < 0 || after < before) throw new Error(`bench/README.md has lost the marks ${begin} and ${end}`);
+  return `${text.slice(0, before)}${begin}\n\n${paragraphs.join('\n\n')}\n\n${text.slice(after)}`;
 }
 
 const TEXTS = {
@@ -75,10 +76,29 @@ function section(name, { sections }) {
   return sections[name] === undefined ? [] : [TEXTS[name](sections[name])];
 }
 
-function machine({ machine: m, sizes }) {
+function machine(results) {
+  const { sizes } = results;
+  return `${machineOf(results)} ${whole(sizes.changes)} changes in a drain, ${whole(sizes.large)} rows in the large transaction.`;
+}
+
+function machineOf({ machine: m, sizes }) {
   return (
     `Measured on ${m.date}: ${m.cores} cores (${m.processor}), ${m.memoryGiB} GiB, Node ${m.node}, PostgreSQL ${m.postgres}; ` +
-    `${whole(sizes.changes)} changes in a drain, ${whole(sizes.large)} rows in the large transaction, medians of ${sizes.rounds} rounds.`
+    `medians of ${sizes.rounds} rounds.`
+  );
+}
+
+function effectsTable(figures) {
+  return table(
+    'A row written for each change: changes a second',
+    ['', 'changes', 'changes a second', 'of a pool of its own', 'least and most'],
+    Object.entries(figures).map(([name, { changes, changesPerSecond, runs }]) => [
+      name,
+      whole(changes),
+      whole(changesPerSecond),
+      pairedRatio(runs, figures[`${name.split(',')[0]}, a pool of its own`].runs).toFixed(2),
+      `${whole(Math.min(...runs))} to ${whole(Math.max(...runs))}`,
+    ]),
   );
 }
 

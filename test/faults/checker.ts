@@ -72,6 +72,18 @@ export function check(evidence: Evidence): Verdict {
   return verdict;
 }
 
+/** What is known while the changes that one handler has seen are gone through. */
+interface Order {
+  readonly handler: HandlerName;
+  readonly where: string;
+  /** Steps of rows, in this process. */
+  readonly last: Map<string, number>;
+  /** The furthest, in any. */
+  readonly reached: Map<string, number>;
+  /** How often each change was seen, in all. */
+  readonly counts: ReadonlyMap<string, number>;
+}
+
 class Check {
   private readonly byName = new Map<string, { change: WrittenChange; transaction: WrittenTransaction }>();
 
@@ -96,15 +108,14 @@ class Check {
 
   private journaled(handler: HandlerName): void {
     const counts = new Map<string, number>();
+    for (const { entries } of this.evidence.journals) {
+      for (const entry of entries) if (entry.handler === handler) this.count(counts, entry.names);
+    }
     const reached = new Map<string, number>();
     for (const { name: journal, entries } of this.evidence.journals) {
-      const last = new Map<string, number>();
+      const order: Order = { handler, where: journal, last: new Map(), reached, counts };
       for (const entry of entries) {
-        if (entry.handler !== handler) continue;
-        for (const name of entry.names) {
-          counts.set(name, (counts.get(name) ?? 0) + 1);
-          this.inOrder(handler, journal, name, last, reached);
-        }
+        if (entry.handler === handler) for (const name of entry.names) this.inOrder(order, name);
       }
     }
     for (const count of counts.values()) this.verdict.duplicates += count - 1;
@@ -113,13 +124,11 @@ class Check {
 
   private effects(handler: HandlerName): void {
     const counts = new Map<string, number>();
+    const names = this.evidence.effects.filter((effect) => effect.handler === handler).map(({ name }) => name);
+    this.count(counts, names);
     const last = new Map<string, number>();
-    for (const effect of this.evidence.effects) {
-      if (effect.handler !== handler) continue;
-      const { name } = effect;
-      counts.set(name, (counts.get(name) ?? 0) + 1);
-      this.inOrder(handler, 'the table of effects', name, last, last);
-    }
+    const order: Order = { handler, where: 'the table of effects', last, reached: last, counts };
+    for (const name of names) this.inOrder(order, name);
     for (const [name, count] of counts) {
       if (count === 1) continue;
       this.verdict.effectsTwice += count - 1;
@@ -128,26 +137,22 @@ class Check {
     this.complete(handler, counts);
   }
 
+  private count(counts: Map<string, number>, names: readonly string[]): void {
+    for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+
   /**
-   * Of one row, one process sees each step after the one before; where it begins, it may go back, and not ahead.
-   *
-   * @param last in this process
-   * @param reached in any
+   * Of one row, one process sees each step after the one before; where it begins, it may go back, and not ahead. What was
+   * never seen at all is lost, which is counted, and not out of order too.
    */
-  private inOrder(
-    handler: HandlerName,
-    where: string,
-    name: string,
-    last: Map<string, number>,
-    reached: Map<string, number>,
-  ): void {
+  private inOrder({ handler, where, last, reached, counts }: Order, name: string): void {
     const known = this.byName.get(name);
     if (known === undefined) return;
     const { row, step } = known.change;
     const before = last.get(row);
     const most = reached.get(row) ?? -1;
     const isRight = before === undefined ? step <= most + 1 : step === before + 1;
-    if (!isRight && !this.passesOver(handler, row, before ?? most, step) && !this.isGapBefore(row, step)) {
+    if (!isRight && !this.passesOver(handler, row, before ?? most, step, counts) && !this.isGapBefore(row, step)) {
       this.verdict.outOfOrder++;
       this.example(`${handler} in ${where}: ${name} is step ${step} of ${row}, after ${before ?? `(at most ${most})`}`);
     }
@@ -155,10 +160,10 @@ class Check {
     if (step > most) reached.set(row, step);
   }
 
-  /** Whether its policy lets it go from one step to the other. */
-  private passesOver(handler: HandlerName, row: string, from: number, to: number): boolean {
-    const between = [...Array(Math.max(to - from - 1, 0)).keys()].map((index) => from + 1 + index);
-    return to > from && between.every((step) => this.evidence.mayMiss(handler, this.nameOf(row, step)));
+  /** Whether it goes on from one step to the other with nothing between that it sees at another time. */
+  private passesOver(handler: HandlerName, row: string, from: number, to: number, counts: Order['counts']): boolean {
+    const between = [...Array(Math.max(to - from - 1, 0)).keys()].map((index) => this.nameOf(row, from + 1 + index));
+    return to > from && between.every((name) => !counts.has(name) || this.evidence.mayMiss(handler, name));
   }
 
   private nameOf(row: string, step: number): string {

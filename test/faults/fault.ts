@@ -1,5 +1,5 @@
 import { sleep } from '../support/wait.js';
-import { SLOT, type Behaviour, type Child, type World } from './world.js';
+import type { Behaviour, Child, World } from './world.js';
 
 /** One run of a fault: the world that it is done to, and for how long. */
 export interface Run {
@@ -30,7 +30,8 @@ export interface Fault {
   readonly hasGaps?: boolean;
 }
 
-export const WALSENDER = `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${SLOT}' AND active`;
+/** Whatever its slot is called: not everybody who is put through this can be given one. */
+export const WALSENDER = `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_type = 'logical' AND active`;
 
 export async function every(
   { isOver, world }: Run,

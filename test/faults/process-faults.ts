@@ -1,17 +1,25 @@
 import { sleep, waitFor } from '../support/wait.js';
 import { every, only, replace, type Fault } from './fault.js';
 
+const killed: Fault['inject'] = (run) =>
+  every(run, 700, 2_000, async () => {
+    await run.world.kill(only(run.world));
+    run.hit();
+    await run.world.start();
+  });
+
 /** What happens to processes of the application. */
 export const PROCESS_FAULTS: readonly Fault[] = [
   {
     name: 'client-killed',
     what: 'the process is killed (SIGKILL), and another one started',
-    inject: (run) =>
-      every(run, 700, 2_000, async () => {
-        await run.world.kill(only(run.world));
-        run.hit();
-        await run.world.start();
-      }),
+    inject: killed,
+  },
+  {
+    name: 'busy-client-killed',
+    what: 'the same, while a handler is behind: it waits for 10 ms once in 20 changes',
+    behaviour: { slow: { ms: 10, every: 20 } },
+    inject: killed,
   },
   {
     name: 'commit-unconfirmed',

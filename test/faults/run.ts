@@ -42,6 +42,8 @@ async function main(): Promise<void> {
   const wanted = values.fault ?? [...FAULTS.map(({ name }) => name), 'ledger'];
   const unknown = wanted.filter((name) => name !== 'ledger' && !FAULTS.some((fault) => fault.name === name));
   if (unknown.length > 0) throw new Error(`No fault is called ${unknown.join(', ')}\n\n${HELP}`);
+  // Ended by hand: what is to be removed at the exit is removed.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
   const version = await World.version();
   say(`PostgreSQL ${version}, Node ${process.version}, seed ${seed}, ${seconds} s for each fault`);
   const results: FaultResult[] = [];

@@ -41,6 +41,8 @@ export interface Subject {
   readonly seesWhole: boolean;
   /** Without anything new for so long, what is missing is lost. */
   readonly stallMs?: number;
+  /** After so long, what is missing is lost, although the same comes again and again. */
+  readonly longestMs?: number;
 }
 
 export const OURS: Subject = {
@@ -81,9 +83,16 @@ export class World {
     subject: Subject = OURS,
   ): Promise<World> {
     const directory = mkdtempSync(join(tmpdir(), 'pg-listener-faults-'));
+    // Ended by hand, too.
+    const remove = (): void => rmSync(directory, { recursive: true, force: true });
+    process.once('exit', remove);
     const server = await startPostgres({ settings: { ...SETTINGS, ...settings } });
     const address = new URL(server.url);
     const world = new World(directory, server, await startProxy(address), address, seed, subject);
+    world.atClose(async () => {
+      process.off('exit', remove);
+      remove();
+    });
     await world.sql(SCHEMA);
     return world;
   }
@@ -183,16 +192,18 @@ export class World {
 
   /** Everything that was committed has been seen by every handler, or nothing new has come for long. */
   async settle(expected: Pick<Evidence, 'mayMiss' | 'isInGap'>): Promise<void> {
+    const { stallMs = STALL_MS, longestMs = Infinity } = this.subject;
+    const giveUpAt = Date.now() + longestMs;
     let before = -1;
     let since = Date.now();
     for (;;) {
       const now = await this.seen();
-      if (now !== before) {
+      if (now !== before && Date.now() < giveUpAt) {
         before = now;
         since = Date.now();
       } else {
         const verdict = await this.verdict({ ...expected, isParking: true, mayHaveLost: true });
-        if (verdict.lost === 0 || Date.now() - since > (this.subject.stallMs ?? STALL_MS)) return;
+        if (verdict.lost === 0 || Date.now() - since > stallMs || Date.now() > giveUpAt) return;
       }
       await sleep(300);
     }
@@ -235,7 +246,6 @@ export class World {
     await this.proxy.close();
     await this.server.stop('immediate');
     for (const end of this.atEnd) await end();
-    rmSync(this.directory, { recursive: true, force: true });
   }
 
   /** Where the slot stands, while nobody has it; 0 where it does not exist, or somebody has it. */

@@ -1,0 +1,102 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { FAULTS } from '../../build/test/faults/faults.js';
+import { runFault } from '../../build/test/faults/run-fault.js';
+import { OURS, World } from '../../build/test/faults/world.js';
+import { PUBLICATION, SUBJECTS } from './subjects.mjs';
+
+/** What the peers can be put through: they have no take-over, no gaps, and no policies. */
+const SUBSET = [
+  'none',
+  'walsender-killed',
+  'server-fast',
+  'server-immediate',
+  'path-cut',
+  'path-frozen',
+  'client-killed',
+  'busy-client-killed',
+  'slow-handler',
+  'failing-block',
+];
+const WE = 'nestjs-pg-listener';
+const GUIDE = 'docs/faults.md';
+const BEGIN = '<!-- peers: npm run bench:faults -- --write -->';
+const END = '<!-- end of peers -->';
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '5' },
+    seed: { type: 'string' },
+    fault: { type: 'string', multiple: true },
+    who: { type: 'string', multiple: true },
+    write: { type: 'boolean', default: false },
+  },
+});
+// Ended by hand: what is to be removed at the exit is removed.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
+const seconds = Number(values.seconds);
+const version = await World.version();
+const rows = [];
+console.log(`PostgreSQL ${version}, seed ${seed}, ${seconds} s for each fault`);
+for (const fault of FAULTS.filter(({ name }) => (values.fault ?? SUBSET).includes(name))) {
+  for (const who of values.who ?? [WE, ...Object.keys(SUBJECTS)]) {
+    const { hits, verdict } = await (who === WE
+      ? runFault(fault, seed, seconds, OURS)
+      : runFault(ofPeer(fault, who), seed, seconds, subjectOf(who)));
+    const { changes, lost, outOfOrder, torn, duplicates } = verdict;
+    const row = [fault.name, who, hits, changes, lost, outOfOrder, torn, duplicates];
+    rows.push(row);
+    console.log(row.join(' | '));
+  }
+}
+console.log(`\n${table()}`);
+if (values.write) write();
+
+function subjectOf(who) {
+  return {
+    script: fileURLToPath(new URL('./peer-child.mjs', import.meta.url)),
+    arguments: [who],
+    handlers: ['serial'],
+    seesWhole: false,
+    stallMs: 10_000,
+    longestMs: 60_000,
+  };
+}
+
+/** The slot and the publication are made by hand, as the READMEs say. */
+function ofPeer(fault, who) {
+  return {
+    ...fault,
+    prepare: async (world) => {
+      await world.sql(`CREATE PUBLICATION ${PUBLICATION} FOR TABLE items, docs, bulk`);
+      if (SUBJECTS[who].needsSlot) await world.sql(`SELECT pg_create_logical_replication_slot('faults', 'pgoutput')`);
+    },
+  };
+}
+
+function table() {
+  const head = ['fault', 'who', 'times', 'changes', 'lost', 'out of order', 'torn', 'came again'];
+  return [head, head.map((_, index) => (index < 2 ? '---' : '---:')), ...rows]
+    .map((each) => `| ${each.join(' | ')} |`)
+    .join('\n');
+}
+
+function versions() {
+  const { dependencies } = JSON.parse(readFileSync('bench/package.json', 'utf8'));
+  return ['pg-logical-replication', 'postgres'].map((name) => `\`${name}\` ${dependencies[name]}`).join(', ');
+}
+
+function write() {
+  const text = readFileSync(GUIDE, 'utf8');
+  const [before, rest] = text.split(BEGIN);
+  const after = rest?.split(END)[1];
+  if (after === undefined) throw new Error(`${GUIDE} has no place for the figures`);
+  const settings = Object.entries(SUBJECTS)
+    .map(([who, { settings: how }]) => `- ${who}: ${how}`)
+    .join('\n');
+  const date = new Date().toISOString().slice(0, 10);
+  const command = `\`npm run bench:faults -- --seconds ${seconds} --seed ${seed}\`; ${versions()}; PostgreSQL ${version}, Node ${process.version}, ${date}.`;
+  writeFileSync(GUIDE, `${before}${BEGIN}\n\n${command}\n\n${settings}\n\n${table()}\n\n${END}${after}`);
+}
