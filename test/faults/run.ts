@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { inspect, parseArgs } from 'node:util';
 import type { Verdict } from './checker.js';
+import type { Fault } from './fault.js';
 import { FAULTS } from './faults.js';
 import { runLedger, type LedgerResult } from './ledger.js';
 import { runFault } from './run-fault.js';
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     fault: { type: 'string', multiple: true },
     transfers: { type: 'string', default: '10000' },
     kills: { type: 'string', default: '50' },
+    'at-once': { type: 'string', default: '1' },
     json: { type: 'string' },
     write: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -27,6 +29,7 @@ const HELP = `npm run test:faults -- [options]
   --fault NAME    only this one; may be given several times
   --transfers N   of the ledger (10000)
   --kills N       of the ledger (50)
+  --at-once N     faults, each with a server and processes of its own (1)
   --json FILE     writes the figures
   --write         writes the figures into docs/faults.md
 
@@ -37,52 +40,84 @@ const say = (text: string): void => console.log(text);
 
 async function main(): Promise<void> {
   if (values.help) return say(HELP);
-  const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
-  const seconds = Number(values.seconds);
-  const wanted = values.fault ?? [...FAULTS.map(({ name }) => name), 'ledger'];
-  const unknown = wanted.filter((name) => name !== 'ledger' && !FAULTS.some((fault) => fault.name === name));
-  if (unknown.length > 0) throw new Error(`No fault is called ${unknown.join(', ')}\n\n${HELP}`);
+  const seed = whole('seed', Math.floor(Math.random() * 2 ** 31));
+  const seconds = whole('seconds');
+  const atOnce = whole('at-once');
+  const wanted = wantedFaults();
   // Ended by hand: what is to be removed at the exit is removed.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
   const version = await World.version();
   say(`PostgreSQL ${version}, Node ${process.version}, seed ${seed}, ${seconds} s for each fault`);
-  const results: FaultResult[] = [];
-  let ledger: LedgerResult | null = null;
+  const results = new Map<string, FaultResult>();
+  const turns = wanted.turns(version);
   let failed = 0;
-  let passed = 0;
-  for (const [index, fault] of FAULTS.entries()) {
-    if (!wanted.includes(fault.name)) continue;
-    if (fault.from !== undefined && Number.parseInt(version, 10) < fault.from) {
-      say(`${fault.name}: left out, it needs PostgreSQL ${fault.from}`);
-      continue;
-    }
-    const began = Date.now();
-    try {
-      const result = await runFault(fault, seed + index, seconds, OURS);
-      const failures = failuresOf(result);
-      if (failures.length > 0) say(result.outputs);
-      results.push(result);
-      say(`${lineOf(result)}  (${Math.round((Date.now() - began) / 1000)} s)`);
-      for (const failure of failures) say(`  !!! ${failure}`);
-      for (const example of failures.length > 0 ? result.verdict.examples : []) say(`      ${example}`);
-      if (failures.length > 0) failed++;
-      else passed++;
-    } catch (error) {
-      failed++;
-      say(`${fault.name}: ${(error as Error).message}\n${inspect(error)}`);
-    }
-  }
-  if (wanted.includes('ledger')) {
-    ledger = await runLedger({ seed, transfers: Number(values.transfers), kills: Number(values.kills), say });
-    if (ledger.isRight) passed++;
-    else failed++;
-  }
-  say(`\n${tableOf(results)}`);
-  const report = { version, seed, seconds, results, ledger };
+  await Promise.all(
+    Array.from({ length: atOnce }, async () => {
+      for (const [index, fault] of turns) {
+        const result = await faultResult(fault, seed + index, seconds);
+        if (result === null || failuresOf(result).length > 0) failed++;
+        if (result !== null) results.set(fault.name, result);
+      }
+    }),
+  );
+  const ledger = wanted.hasLedger ? await ledgerResult(seed) : null;
+  if (ledger?.isRight === false) failed++;
+  const ordered = FAULTS.flatMap(({ name }) => results.get(name) ?? []);
+  say(`\n${tableOf(ordered)}`);
+  const report = { version, seed, seconds, results: ordered, ledger };
   if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report, null, 2));
   if (values.write) writeGuide(report);
-  say(`${passed} passed, ${failed} failed`);
+  const run = wanted.count(version) + (ledger === null ? 0 : 1);
+  say(`${run - failed} passed, ${failed} failed`);
   process.exitCode = failed === 0 ? 0 : 1;
+}
+
+function wantedFaults() {
+  const names = values.fault ?? [...FAULTS.map(({ name }) => name), 'ledger'];
+  const unknown = names.filter((name) => name !== 'ledger' && !FAULTS.some((fault) => fault.name === name));
+  if (unknown.length > 0) throw new Error(`No fault is called ${unknown.join(', ')}\n\n${HELP}`);
+  const isPossible = ({ from = 0 }: Fault, version: string): boolean => Number.parseInt(version, 10) >= from;
+  const chosen = [...FAULTS.entries()].filter(([, { name }]) => names.includes(name));
+  return {
+    hasLedger: names.includes('ledger'),
+    count: (version: string): number => chosen.filter(([, fault]) => isPossible(fault, version)).length,
+    /** Each is taken once, by whoever is free. */
+    *turns(version: string): Generator<[number, Fault]> {
+      for (const turn of chosen) {
+        if (isPossible(turn[1], version)) yield turn;
+        else say(`${turn[1].name}: left out, it needs PostgreSQL ${turn[1].from}`);
+      }
+    },
+  };
+}
+
+/** @returns null where it could not be done */
+async function faultResult(fault: Fault, seed: number, seconds: number): Promise<FaultResult | null> {
+  const began = Date.now();
+  try {
+    const result = await runFault(fault, seed, seconds, OURS);
+    const failures = failuresOf(result);
+    if (failures.length > 0) say(result.outputs);
+    say(`${lineOf(result)}  (${Math.round((Date.now() - began) / 1000)} s)`);
+    for (const failure of failures) say(`  !!! ${failure}`);
+    for (const example of failures.length > 0 ? result.verdict.examples : []) say(`      ${example}`);
+    return result;
+  } catch (error) {
+    say(`${fault.name}: ${(error as Error).message}\n${inspect(error)}`);
+    return null;
+  }
+}
+
+function ledgerResult(seed: number): Promise<LedgerResult> {
+  return runLedger({ seed, transfers: whole('transfers'), kills: whole('kills'), say });
+}
+
+function whole(name: 'seed' | 'seconds' | 'at-once' | 'transfers' | 'kills', otherwise?: number): number {
+  const text = values[name];
+  if (text === undefined && otherwise !== undefined) return otherwise;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} takes a whole number above 0, not "${text}"`);
+  return value;
 }
 
 function lineOf({ name, hits, verdict }: FaultResult): string {

@@ -32,9 +32,12 @@ export const SCHEMA = `
 /** What was written, by whoever wrote it: the truth that handlers are held against. */
 export class Truth {
   readonly transactions = new Map<string, WrittenTransaction>();
+  /** About how many rows transactional handlers write: two of them see `items` and `docs`, one sees `bulk`. */
+  effects = 0;
 
   begin(token: string, changes: readonly WrittenChange[], after: string): void {
     this.transactions.set(token, { token, changes, after: parseLsn(after), before: null });
+    for (const { table } of changes) this.effects += table === 'bulk' ? 1 : 2;
   }
 
   ended(token: string, before: string): void {

@@ -21,6 +21,9 @@ interface Draft {
 /** Rows of one writer. */
 const ROWS = 40;
 const PAUSE_MS = 25;
+/** Effects that are still to come: with more, writers take their time, or a run would end long after its seconds. */
+const MOST_BEHIND = 1_500;
+const BEHIND_PAUSE_MS = 400;
 
 /**
  * Several writers, each with rows of its own: transactions of 1 to 5,000 changes, of which some are rolled back as a
@@ -37,12 +40,16 @@ export class Workload {
     private readonly urlOf: () => string,
     private readonly truth: Truth,
     private readonly random: Random,
+    /** Whether there are handlers that write effects, which are waited for. */
+    private readonly hasEffects: boolean,
   ) {}
 
   start(writers: number): void {
     for (let writer = 0; writer < writers; writer++) {
       this.writers.push(
-        new Writer(writer, this.urlOf, this.truth, this.random.fork(), () => this.losses).run(() => this.isOver),
+        new Writer(writer, this.urlOf, this.truth, this.random.fork(), () => this.losses, this.hasEffects).run(
+          () => this.isOver,
+        ),
       );
     }
   }
@@ -74,6 +81,7 @@ class Writer {
     private readonly truth: Truth,
     private readonly random: Random,
     private readonly losses: () => number,
+    private readonly hasEffects: boolean,
   ) {
     this.lastId = this.lastRow = (writer + 1) * 100_000_000;
   }
@@ -82,9 +90,20 @@ class Writer {
     while (!isOver()) {
       await this.transaction();
       await sleep(this.random.below(PAUSE_MS * 2));
+      if (this.hasEffects && (await this.isFarAhead())) await sleep(BEHIND_PAUSE_MS);
     }
     await this.client?.end().catch(() => undefined);
     this.client = null;
+  }
+
+  private async isFarAhead(): Promise<boolean> {
+    try {
+      const { rows } = await (await this.open()).query('SELECT last_value::int AS written FROM effects_seq_seq');
+      return this.truth.effects - rows[0].written > MOST_BEHIND;
+    } catch {
+      this.drop();
+      return false;
+    }
   }
 
   private async transaction(): Promise<void> {

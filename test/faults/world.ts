@@ -74,7 +74,8 @@ export class World {
     private readonly subject: Subject,
   ) {
     this.random = new Random(seed);
-    this.workload = new Workload(() => this.server.url, this.truth, this.random.fork());
+    const hasEffects = subject.handlers.some((handler) => HANDLERS[handler].isTransactional);
+    this.workload = new Workload(() => this.server.url, this.truth, this.random.fork(), hasEffects);
   }
 
   static async open(
