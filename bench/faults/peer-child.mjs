@@ -1,4 +1,4 @@
-import { ANEW, isChosen } from '../../build/test/faults/handlers.js';
+import { isChosen } from '../../build/test/faults/handlers.js';
 import { JournalWriter } from '../../build/test/faults/journal.js';
 import { changeName, deleteName } from '../../build/test/faults/truth.js';
 import { SUBJECTS } from './subjects.mjs';
@@ -10,7 +10,6 @@ const { slow, failing } = options;
 const journal = new JournalWriter(options.directory, options.name);
 const failed = new Set();
 let seen = 0;
-let isAnew = false;
 
 function nameOf(table, operation, row) {
   if (operation === 'delete') return deleteName(table, Number(row.id));
@@ -20,19 +19,18 @@ function nameOf(table, operation, row) {
 /** Does what the serial handler of our own child does. */
 async function handle(table, operation, row, lsn) {
   const name = nameOf(table, operation, row);
+  const { turn } = journal;
   if (slow !== undefined && ++seen % slow.every === 0) await new Promise((done) => setTimeout(done, slow.ms));
   if (failing !== undefined && isChosen(name, failing.perMille) && !failed.has(name)) {
     failed.add(name);
     throw new Error(`the handler fails on ${name}`);
   }
-  if (isAnew) journal.write(ANEW, '0/0', []);
-  isAnew = false;
-  journal.write('serial', lsn, [name]);
+  journal.write('serial', lsn, [name], turn);
 }
 
 /** What comes after may have been seen before: that is what at least once allows. */
 function streaming() {
-  isAnew = true;
+  journal.anew();
   process.send?.({ state: 'streaming' });
 }
 

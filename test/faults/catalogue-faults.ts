@@ -90,14 +90,14 @@ async function acknowledge(world: World): Promise<void> {
   }
 }
 
-async function promoteOnce({ world, isOver, hit }: Run): Promise<void> {
+async function promoteOnce({ world, isTimeUp, hit }: Run): Promise<void> {
   const standby = await startStandby(world.server, { wal_sender_timeout: '3s' });
   try {
     await synchronised(world, standby);
     await sleep(500);
     // From here on it is behind.
     await standby.server.pause('fast');
-    while (!isOver()) await sleep(50);
+    while (!isTimeUp()) await sleep(50);
     world.workload.databaseLoses();
     await world.server.pause('immediate');
     // What was in hand has had its time.

@@ -10,7 +10,7 @@ import {
   type Transaction,
   type TransactionalContext,
 } from 'nestjs-pg-listener';
-import { ANEW, HANDLERS, isChosen, WHOLE, type ChildOptions, type HandlerName, type ToChild } from './handlers.js';
+import { HANDLERS, isChosen, WHOLE, type ChildOptions, type HandlerName, type ToChild } from './handlers.js';
 import { JournalWriter } from './journal.js';
 import { changeName, deleteName } from './truth.js';
 
@@ -53,24 +53,26 @@ class Handlers {
   @OnTableChange(HANDLERS.serial.tables, ['insert', 'update', 'delete'], { id: 'serial', ...onFailure })
   async serial(change: Change): Promise<void> {
     const name = nameOf(change);
+    const { turn } = journal;
     this.seen++;
     if (this.seen === options.blockAt) await this.block();
     if (slow !== undefined && this.seen % slow.every === 0) await new Promise((done) => setTimeout(done, slow.ms));
     failWhereChosen('serial', name);
-    journal.write('serial', change.lsn, [name]);
+    journal.write('serial', change.lsn, [name], turn);
   }
 
   @OnTableChange(HANDLERS.lanes.tables, ['insert', 'update', 'delete'], { id: 'lanes', concurrency: 8, ...onFailure })
   async lanes(change: Change): Promise<void> {
     const name = nameOf(change);
+    const { turn } = journal;
     await new Promise((done) => setTimeout(done, name.length % 3));
     failWhereChosen('lanes', name);
-    journal.write('lanes', change.lsn, [name]);
+    journal.write('lanes', change.lsn, [name], turn);
   }
 
   @OnTableChange(HANDLERS.arrays.tables, ['insert', 'update', 'delete'], { id: 'arrays', batch: { size: 100 } })
   async arrays(changes: readonly Change[]): Promise<void> {
-    for (const change of changes) journal.write('arrays', change.lsn, [nameOf(change)]);
+    for (const change of changes) journal.write('arrays', change.lsn, [nameOf(change)], journal.turn);
   }
 
   @OnTableChange(HANDLERS.effects.tables, ['insert', 'update', 'delete'], {
@@ -107,10 +109,11 @@ class Handlers {
   @OnTransaction({ id: WHOLE })
   async whole(transaction: Transaction): Promise<void> {
     const names: string[] = [];
+    const { turn } = journal;
     for await (const change of transaction.changes) {
       if (change.table in { items: 1, docs: 1, bulk: 1 }) names.push(nameOf(change));
     }
-    if (names.length > 0) journal.write(WHOLE, transaction.lsn, names);
+    if (names.length > 0) journal.write(WHOLE, transaction.lsn, names, turn);
   }
 
   private block(): Promise<never> {
@@ -150,13 +153,17 @@ class AppModule {}
 
 const application = await NestFactory.createApplicationContext(AppModule, { logger: ['error', 'warn'] });
 const listener = application.get(PgListener);
-listener.status$.subscribe(({ state, error }) => tell({ state, error: error?.message ?? null }));
+listener.status$.subscribe(({ state, error }) => {
+  // Another process streams, and goes on from where this one was.
+  if (state === 'standby') journal.anew();
+  tell({ state, error: error?.message ?? null });
+});
 process.on('message', ({ do: what }: ToChild) => {
   const done = (result: unknown): void => tell({ done: what, result });
   const failedTo = (error: unknown): void => tell({ done: what, failed: String(error) });
   if (what === 'stop') void application.close().then(() => process.exit(0));
   // After a promotion a stream may begin before what has been handled: it is as if another process did.
-  else if (what === 'anew') journal.write(ANEW, '0/0', []);
+  else if (what === 'anew') journal.anew();
   else if (what === 'retry') listener.parked.retry().then(done, failedTo);
   else listener.acknowledgeGaps().then(done, failedTo);
 });

@@ -4,7 +4,9 @@ import type { Behaviour, Child, World } from './world.js';
 /** One run of a fault: the world that it is done to, and for how long. */
 export interface Run {
   readonly world: World;
+  /** The time is up, and the fault has been done. */
   readonly isOver: () => boolean;
+  readonly isTimeUp: () => boolean;
   /** The fault has been done once more. */
   readonly hit: () => void;
 }

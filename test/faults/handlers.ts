@@ -12,9 +12,6 @@ export const HANDLERS = {
 
 export type HandlerName = keyof typeof HANDLERS;
 
-/** In a journal: from here on it is as if another process wrote it. */
-export const ANEW = 'anew';
-
 /** Sees whole transactions. */
 export const WHOLE = 'whole';
 
