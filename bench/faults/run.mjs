@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { FAULTS } from '../../build/test/faults/faults.js';
 import { runFault } from '../../build/test/faults/run-fault.js';
-import { OURS, World } from '../../build/test/faults/world.js';
+import { OURS_ALONE, World } from '../../build/test/faults/world.js';
 import { PUBLICATION, SUBJECTS } from './subjects.mjs';
 
 /** What the peers can be put through: they have no take-over, no gaps, and no policies. */
@@ -43,7 +43,7 @@ console.log(`PostgreSQL ${version}, seed ${seed}, ${seconds} s for each fault`);
 for (const fault of FAULTS.filter(({ name }) => (values.fault ?? SUBSET).includes(name))) {
   for (const who of values.who ?? [WE, ...Object.keys(SUBJECTS)]) {
     const { hits, verdict } = await (who === WE
-      ? runFault(fault, seed, seconds, OURS)
+      ? runFault(fault, seed, seconds, OURS_ALONE)
       : runFault(ofPeer(fault, who), seed, seconds, subjectOf(who)));
     const { changes, lost, outOfOrder, torn, duplicates } = verdict;
     const row = [fault.name, who, hits, changes, lost, outOfOrder, torn, duplicates];

@@ -46,9 +46,8 @@ function failWhereChosen(handler: string, name: string): void {
 }
 
 @Injectable()
-class Handlers {
+class SerialHandler {
   private seen = 0;
-  private commits = 0;
 
   @OnTableChange(HANDLERS.serial.tables, ['insert', 'update', 'delete'], { id: 'serial', ...onFailure })
   async serial(change: Change): Promise<void> {
@@ -60,6 +59,16 @@ class Handlers {
     failWhereChosen('serial', name);
     journal.write('serial', change.lsn, [name], turn);
   }
+
+  private block(): Promise<never> {
+    tell({ blocked: true });
+    return new Promise(() => undefined);
+  }
+}
+
+@Injectable()
+class Handlers {
+  private commits = 0;
 
   @OnTableChange(HANDLERS.lanes.tables, ['insert', 'update', 'delete'], { id: 'lanes', concurrency: 8, ...onFailure })
   async lanes(change: Change): Promise<void> {
@@ -115,11 +124,6 @@ class Handlers {
     }
     if (names.length > 0) journal.write(WHOLE, transaction.lsn, names, turn);
   }
-
-  private block(): Promise<never> {
-    tell({ blocked: true });
-    return new Promise(() => undefined);
-  }
 }
 
 async function write(
@@ -147,7 +151,7 @@ async function write(
       ...(options.publications === undefined ? {} : { publications: options.publications }),
     }),
   ],
-  providers: [Handlers],
+  providers: options.isAlone === true ? [SerialHandler] : [SerialHandler, Handlers],
 })
 class AppModule {}
 

@@ -20,6 +20,8 @@ export interface ChildOptions {
   readonly url: string;
   readonly slot: string;
   readonly isFailover?: boolean;
+  /** Only the serial handler. */
+  readonly isAlone?: boolean;
   readonly directory: string;
   /** Of its journal. */
   readonly name: string;

@@ -37,6 +37,8 @@ export interface Subject {
   readonly script: string;
   /** Before the options. */
   readonly arguments?: readonly string[];
+  /** Of all its processes. */
+  readonly behaviour?: Behaviour;
   readonly handlers: readonly HandlerName[];
   readonly seesWhole: boolean;
   /** Without anything new for so long, what is missing is lost. */
@@ -50,6 +52,9 @@ export const OURS: Subject = {
   handlers: Object.keys(HANDLERS) as HandlerName[],
   seesWhole: true,
 };
+
+/** The same with one handler, as others have. */
+export const OURS_ALONE: Subject = { ...OURS, behaviour: { isAlone: true }, handlers: ['serial'], seesWhole: false };
 
 export type Behaviour = Partial<Omit<ChildOptions, 'url' | 'slot' | 'directory' | 'name'>>;
 
@@ -120,6 +125,7 @@ export class World {
     const name = `journal-${String(++this.started).padStart(3, '0')}`;
     this.floors.set(name, await this.floor());
     const options: ChildOptions = {
+      ...this.subject.behaviour,
       ...behaviour,
       url: this.proxy.through(this.server.url),
       slot: SLOT,
