@@ -17,7 +17,7 @@ function nameOf(table, operation, row) {
 }
 
 /** Does what the serial handler of our own child does. */
-async function handle(table, operation, row, lsn) {
+async function work(table, operation, row, lsn) {
   const name = nameOf(table, operation, row);
   const { turn } = journal;
   if (slow !== undefined && ++seen % slow.every === 0) await new Promise((done) => setTimeout(done, slow.ms));
@@ -28,12 +28,25 @@ async function handle(table, operation, row, lsn) {
   journal.write('serial', lsn, [name], turn);
 }
 
+const running = new Set();
+function handle(...change) {
+  const call = work(...change);
+  running.add(call);
+  const ended = () => running.delete(call);
+  call.then(ended, ended);
+  return call;
+}
+
 /** What comes after may have been seen before: that is what at least once allows. */
 function streaming() {
   journal.anew();
   process.send?.({ state: 'streaming' });
 }
 
-process.on('message', () => process.exit(0));
 process.on('disconnect', () => process.exit(0));
-await SUBJECTS[who].consume(options, handle, streaming);
+const stop = await SUBJECTS[who].consume(options, handle, streaming);
+process.on('message', async () => {
+  await stop();
+  while (running.size > 0) await Promise.allSettled(running);
+  process.exit(0);
+});

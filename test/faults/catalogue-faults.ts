@@ -4,6 +4,17 @@ import { sleep, waitFor } from '../support/wait.js';
 import { every, only, WALSENDER, type Fault, type Run } from './fault.js';
 import { SLOT, type World } from './world.js';
 
+/** Each does something, whatever was done before. Old names and types come back: what handlers read is always there. */
+const DDL: readonly string[] = [
+  `ALTER TABLE x DROP COLUMN IF EXISTS extra; ALTER TABLE x ADD COLUMN extra text DEFAULT 'x'`,
+  'ALTER TABLE x DROP COLUMN IF EXISTS extra; ALTER TABLE x ADD COLUMN extra int DEFAULT 7',
+  'ALTER TABLE x ADD COLUMN IF NOT EXISTS extra int; ALTER TABLE x DROP COLUMN extra',
+  'ALTER TABLE x ADD COLUMN IF NOT EXISTS extra int; ALTER TABLE x RENAME COLUMN extra TO other; ALTER TABLE x DROP COLUMN other',
+  'ALTER TABLE x ALTER COLUMN version TYPE bigint USING version + 0; ALTER TABLE x ALTER COLUMN version TYPE int',
+  'ALTER TABLE x ALTER COLUMN version TYPE bigint',
+  WALSENDER,
+];
+
 /** What happens to tables and publications, and to the database as a whole. */
 export const CATALOGUE_FAULTS: readonly Fault[] = [
   {
@@ -31,30 +42,24 @@ export const CATALOGUE_FAULTS: readonly Fault[] = [
     prepare: async (world) =>
       void (await world.sql(`CREATE PUBLICATION whole FOR TABLE items, docs, bulk;
         CREATE PUBLICATION left_half FOR TABLE items, tokens; CREATE PUBLICATION right_half FOR TABLE docs, bulk`)),
-    inject: (run) =>
-      every(run, 700, 1_500, async () => {
+    inject: (run) => {
+      let isWhole = true;
+      return every(run, 700, 1_500, async () => {
         await run.world.kill(only(run.world));
+        isWhole = !isWhole;
+        await run.world.start({ publications: isWhole ? ['whole'] : ['left_half', 'right_half'] });
         run.hit();
-        await run.world.start({ publications: run.world.random.pick([['whole'], ['left_half', 'right_half']]) });
-      }),
+      });
+    },
   },
   {
     name: 'ddl',
-    what: 'columns are added, dropped, renamed and retyped meanwhile, and the walsender is killed',
+    what: 'columns are added, dropped and retyped meanwhile, one is renamed, and the walsender is killed',
     inject: (run) =>
       every(run, 100, 400, async () => {
         const { world } = run;
         const table = world.random.pick(['items', 'docs', 'bulk']);
-        await world.sql(
-          world.random.pick([
-            `ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS extra text DEFAULT 'x'`,
-            `ALTER TABLE ${table} DROP COLUMN IF EXISTS extra`,
-            `ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS extra int DEFAULT 7`,
-            `ALTER TABLE ${table} ALTER COLUMN version TYPE bigint`,
-            `ALTER TABLE ${table} ALTER COLUMN version TYPE int`,
-            WALSENDER,
-          ]),
-        );
+        await world.sql(world.random.pick(DDL).replaceAll('TABLE x', `TABLE ${table}`));
         run.hit();
       }),
   },

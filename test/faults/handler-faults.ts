@@ -9,7 +9,7 @@ const FAILING = 15;
 export const HANDLER_FAULTS: readonly Fault[] = [
   {
     name: 'slow-handler',
-    what: 'a handler takes 4 s, longer than wal_sender_timeout, once in 150 changes',
+    what: 'a handler takes 4 s, longer than wal_sender_timeout, once in 150 changes; at the end its process is killed',
     behaviour: { slow: { ms: 4_000, every: 150 } },
     settings: { wal_sender_timeout: '2s' },
     inject: async (run) => {

@@ -11,7 +11,10 @@ export const SERVER_FAULTS: readonly Fault[] = [
   {
     name: 'walsender-killed',
     what: 'the walsender is ended with pg_terminate_backend',
-    inject: (run) => every(run, 200, 900, () => run.world.sql(WALSENDER).then(run.hit)),
+    inject: (run) =>
+      every(run, 200, 900, async () => {
+        if ((await run.world.sql(WALSENDER)).length > 0) run.hit();
+      }),
   },
   {
     name: 'server-fast',
@@ -34,7 +37,7 @@ export const SERVER_FAULTS: readonly Fault[] = [
   },
   {
     name: 'path-frozen',
-    what: 'the path goes dark for longer than wal_sender_timeout, without a word; then it is cut',
+    what: 'the path goes dark for half a second to four and a half, of which the server waits for three; then it is cut',
     inject: (run) =>
       every(run, 500, 1_000, async () => {
         run.world.proxy.freeze();
