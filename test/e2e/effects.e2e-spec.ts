@@ -139,7 +139,8 @@ describe('effects exactly once', () => {
     class Batches {
       @OnTableChange('orders', 'insert', {
         id: 'orders',
-        batch: { size: 10 },
+        // All ten in one array, however they are read.
+        batch: { size: 10, maxWaitMs: 10_000 },
         transactional: true,
         onExhausted: 'skip',
         retry: { attempts: 1 },
