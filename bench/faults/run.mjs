@@ -1,7 +1,8 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { FAULTS } from '../../build/test/faults/faults.js';
+import { markdownTable, writeIntoGuide } from '../../build/test/faults/report.js';
 import { runFault } from '../../build/test/faults/run-fault.js';
 import { OURS_ALONE, World } from '../../build/test/faults/world.js';
 import { PUBLICATION, SUBJECTS } from './subjects.mjs';
@@ -20,7 +21,6 @@ const SUBSET = [
   'failing-block',
 ];
 const WE = 'nestjs-pg-listener';
-const GUIDE = 'docs/faults.md';
 const BEGIN = '<!-- peers: npm run bench:faults -- --write -->';
 const END = '<!-- end of peers -->';
 
@@ -45,13 +45,15 @@ const { values } = parseArgs({
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
 const seconds = Number(values.seconds);
+if (!(seconds > 0)) throw new Error(`--seconds takes a number above 0, not "${values.seconds}"`);
 const version = await World.version();
 const rows = [];
 console.log(`PostgreSQL ${version}, seed ${seed}, ${seconds} s for each fault`);
-for (const fault of FAULTS.filter(({ name }) => (values.fault ?? SUBSET).includes(name))) {
+for (const each of FAULTS.filter(({ name }) => (values.fault ?? SUBSET).includes(name))) {
+  const fault = { ...each, heal: heals[each.name] ?? each.heal };
   for (const who of values.who ?? [WE, ...Object.keys(SUBJECTS)]) {
     const { hits, verdict } = await (who === WE
-      ? runFault({ ...fault, heal: heals[fault.name] ?? fault.heal }, seed, seconds, OURS_ALONE)
+      ? runFault(fault, seed, seconds, OURS_ALONE)
       : runFault(ofPeer(fault, who), seed, seconds, subjectOf(who)));
     const { changes, lost, outOfOrder, torn, duplicates } = verdict;
     const row = [fault.name, who, hits, changes, lost, outOfOrder, torn, duplicates];
@@ -77,7 +79,6 @@ function subjectOf(who) {
 function ofPeer(fault, who) {
   return {
     ...fault,
-    heal: heals[fault.name] ?? fault.heal,
     prepare: async (world) => {
       await world.sql(`CREATE PUBLICATION ${PUBLICATION} FOR TABLE items, docs, bulk`);
       if (SUBJECTS[who].needsSlot) await world.sql(`SELECT pg_create_logical_replication_slot('faults', 'pgoutput')`);
@@ -87,9 +88,7 @@ function ofPeer(fault, who) {
 
 function table() {
   const head = ['fault', 'who', 'times', 'changes', 'lost', 'out of order', 'torn', 'came again'];
-  return [head, head.map((_, index) => (index < 2 ? '---' : '---:')), ...rows]
-    .map((each) => `| ${each.join(' | ')} |`)
-    .join('\n');
+  return markdownTable(head, rows, 2);
 }
 
 function versions() {
@@ -98,14 +97,10 @@ function versions() {
 }
 
 function write() {
-  const text = readFileSync(GUIDE, 'utf8');
-  const [before, rest] = text.split(BEGIN);
-  const after = rest?.split(END)[1];
-  if (after === undefined) throw new Error(`${GUIDE} has no place for the figures`);
   const settings = Object.entries(SUBJECTS)
     .map(([who, { settings: how }]) => `- ${who}: ${how}`)
     .join('\n');
   const date = new Date().toISOString().slice(0, 10);
   const command = `\`npm run bench:faults -- --seconds ${seconds} --seed ${seed}\`; ${versions()}; PostgreSQL ${version}, Node ${process.version}, ${date}.`;
-  writeFileSync(GUIDE, `${before}${BEGIN}\n\n${command}\n\n${settings}\n\n${table()}\n\n${END}${after}`);
+  writeIntoGuide(BEGIN, END, [command, settings, table()].join('\n\n'));
 }

@@ -59,18 +59,28 @@ export function tableOf(results: readonly FaultResult[]): string {
     verdict.duplicates,
     verdict.missedInGap,
   ]);
-  return [head, head.map((_, index) => (index === 0 ? '---' : '---:')), ...rows]
+  return markdownTable(head, rows, 1);
+}
+
+/** @param words columns that are no numbers, from the left */
+export function markdownTable(head: readonly string[], rows: readonly unknown[][], words: number): string {
+  return [head, head.map((_, index) => (index < words ? '---' : '---:')), ...rows]
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n');
 }
 
 /** Puts the figures where the guide has its place for them. */
 export function writeGuide(report: Report): void {
-  const text = readFileSync(GUIDE, 'utf8');
-  const [before, rest] = text.split(BEGIN);
-  const after = rest?.split(END)[1];
+  writeIntoGuide(BEGIN, END, figures(report));
+}
+
+/** Between two marks of the guide. */
+export function writeIntoGuide(begin: string, end: string, text: string): void {
+  const guide = readFileSync(GUIDE, 'utf8');
+  const [before, rest] = guide.split(begin);
+  const after = rest?.split(end)[1];
   if (before === undefined || after === undefined) throw new Error(`${GUIDE} has no place for the figures`);
-  writeFileSync(GUIDE, `${before}${BEGIN}\n\n${figures(report)}\n\n${END}${after}`);
+  writeFileSync(GUIDE, `${before}${begin}\n\n${text}\n\n${end}${after}`);
 }
 
 function figures({ version, seed, seconds, results, ledger }: Report): string {

@@ -43,13 +43,15 @@ async function main(): Promise<void> {
   const seed = whole('seed', Math.floor(Math.random() * 2 ** 31));
   const seconds = whole('seconds');
   const atOnce = whole('at-once');
-  const wanted = wantedFaults();
+  const names = wantedNames();
   // Ended by hand: what is to be removed at the exit is removed.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
   const version = await World.version();
   say(`PostgreSQL ${version}, Node ${process.version}, seed ${seed}, ${seconds} s for each fault`);
   const results = new Map<string, FaultResult>();
-  const turns = wanted.turns(version);
+  const wanted = [...FAULTS.entries()].filter(([, fault]) => names.includes(fault.name) && isPossible(fault, version));
+  // Each is taken once, by whoever is free.
+  const turns = wanted.values();
   let failed = 0;
   await Promise.all(
     Array.from({ length: atOnce }, async () => {
@@ -60,35 +62,29 @@ async function main(): Promise<void> {
       }
     }),
   );
-  const ledger = wanted.hasLedger ? await ledgerResult(seed) : null;
+  const ledger = names.includes('ledger') ? await ledgerResult(seed) : null;
   if (ledger?.isRight === false) failed++;
   const ordered = FAULTS.flatMap(({ name }) => results.get(name) ?? []);
   say(`\n${tableOf(ordered)}`);
   const report = { version, seed, seconds, results: ordered, ledger };
   if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report, null, 2));
   if (values.write) writeGuide(report);
-  const run = wanted.count(version) + (ledger === null ? 0 : 1);
+  const run = wanted.length + (ledger === null ? 0 : 1);
   say(`${run - failed} passed, ${failed} failed`);
   process.exitCode = failed === 0 ? 0 : 1;
 }
 
-function wantedFaults() {
+function wantedNames(): string[] {
   const names = values.fault ?? [...FAULTS.map(({ name }) => name), 'ledger'];
   const unknown = names.filter((name) => name !== 'ledger' && !FAULTS.some((fault) => fault.name === name));
   if (unknown.length > 0) throw new Error(`No fault is called ${unknown.join(', ')}\n\n${HELP}`);
-  const isPossible = ({ from = 0 }: Fault, version: string): boolean => Number.parseInt(version, 10) >= from;
-  const chosen = [...FAULTS.entries()].filter(([, { name }]) => names.includes(name));
-  return {
-    hasLedger: names.includes('ledger'),
-    count: (version: string): number => chosen.filter(([, fault]) => isPossible(fault, version)).length,
-    /** Each is taken once, by whoever is free. */
-    *turns(version: string): Generator<[number, Fault]> {
-      for (const turn of chosen) {
-        if (isPossible(turn[1], version)) yield turn;
-        else say(`${turn[1].name}: left out, it needs PostgreSQL ${turn[1].from}`);
-      }
-    },
-  };
+  return names;
+}
+
+function isPossible({ name, from = 0 }: Fault, version: string): boolean {
+  if (Number.parseInt(version, 10) >= from) return true;
+  say(`${name}: left out, it needs PostgreSQL ${from}`);
+  return false;
 }
 
 /** @returns null where it could not be done */
