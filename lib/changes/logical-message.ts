@@ -2,30 +2,40 @@ import type { LogicalDecodingMessage } from '../decoder/pgoutput-messages.js';
 import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
 import type { LogicalMessage } from '../interfaces/transaction.interface.js';
-import { formatLsn, type Lsn } from '../protocol/lsn.js';
-import type { ChangePlace } from './change.js';
-import type { TransactionInfo } from './transaction.js';
+import { formatLsn, lsnFromParts, lsnParts, type Lsn } from '../protocol/lsn.js';
+import { TransactionInfo } from './transaction.js';
 
-/** A message that somebody wrote into the log with pg_logical_emit_message. */
+/**
+ * A message that somebody wrote into the log with pg_logical_emit_message.
+ *
+ * The server tells where its record ends, which is where the next one begins. Its place is the last byte of its own: no
+ * row has it, whether somebody asks for messages or not, and a message outside of any transaction has no other commit.
+ */
 export class LogicalMessageEvent implements LogicalMessage, WalPosition {
   readonly prefix: string;
   readonly content: Buffer;
+  readonly transactional: boolean;
   readonly walHigh: number;
   readonly walLow: number;
-  readonly ordinal: number;
+  /** A record holds one message. */
+  readonly ordinal = 0;
 
   constructor(
-    /** @internal The message's own transaction; one that holds its LSN only where the message came outside of any. */
+    /** @internal The message's own transaction; see `alone` for one that came outside of any. */
     readonly transaction: TransactionInfo,
-    readonly transactional: boolean,
     message: LogicalDecodingMessage,
-    place: ChangePlace,
   ) {
     this.prefix = message.prefix;
     this.content = message.content;
-    this.walHigh = place.walHigh;
-    this.walLow = place.walLow;
-    this.ordinal = place.ordinal;
+    this.transactional = message.transactional;
+    const { walHigh, walLow } = lsnParts(message.lsn - 1n);
+    this.walHigh = walHigh;
+    this.walLow = walLow;
+  }
+
+  /** One outside of any transaction: it is committed where it stands. */
+  static alone(app: string, message: LogicalDecodingMessage, history: StreamHistory): LogicalMessageEvent {
+    return new LogicalMessageEvent(new TransactionInfo(app, message.lsn - 1n, 0, new Date(0), history), message);
   }
 
   get app(): string {
@@ -35,7 +45,7 @@ export class LogicalMessageEvent implements LogicalMessage, WalPosition {
     return this.content.toString('utf8');
   }
   get lsn(): string {
-    return formatLsn(this.commitLsn);
+    return formatLsn(this.transactional ? this.commitLsn : this.endLsn);
   }
   get xid(): number | null {
     return this.transactional ? this.transaction.xid : null;
@@ -46,6 +56,10 @@ export class LogicalMessageEvent implements LogicalMessage, WalPosition {
   /** @internal */
   get history(): StreamHistory | null {
     return this.transaction.history;
+  }
+  /** @internal Of its record, as the server tells it. */
+  get endLsn(): Lsn {
+    return lsnFromParts(this.walHigh, this.walLow) + 1n;
   }
   /** @internal */
   get commitLsn(): Lsn {

@@ -1,6 +1,5 @@
 import { PgOutputMessage } from '../decoder/pgoutput-messages.js';
 import { ByteReader } from '../protocol/byte-reader.js';
-import type { ChangePlace } from './change.js';
 import { LogicalMessageEvent } from './logical-message.js';
 import type { TransactionInfo } from './transaction.js';
 
@@ -8,9 +7,9 @@ const LENGTH_BYTES = 4;
 const LSN_BYTES = 8;
 
 /** A logical message as pgoutput writes it (manual, section 54.9 "Message"), for keeping. */
-export function messageImage({ transactional, commitLsn, prefix, content }: LogicalMessageEvent): Buffer {
+export function messageImage({ transactional, endLsn, prefix, content }: LogicalMessageEvent): Buffer {
   const lsn = Buffer.alloc(LSN_BYTES);
-  lsn.writeBigUInt64BE(commitLsn);
+  lsn.writeBigUInt64BE(endLsn);
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeInt32BE(content.length);
   const head = Buffer.from([PgOutputMessage.Message, transactional ? 1 : 0]);
@@ -18,7 +17,7 @@ export function messageImage({ transactional, commitLsn, prefix, content }: Logi
 }
 
 /** What `messageImage` wrote. @throws DecodeError */
-export function readMessageImage(image: Buffer, transaction: TransactionInfo, place: ChangePlace): LogicalMessageEvent {
+export function readMessageImage(image: Buffer, transaction: TransactionInfo): LogicalMessageEvent {
   const reader = new ByteReader().reset(image, 0, image.length, 'Message');
   if (reader.uint8() !== PgOutputMessage.Message) reader.fail('it is no logical message');
   const transactional = reader.uint8() === 1;
@@ -26,5 +25,5 @@ export function readMessageImage(image: Buffer, transaction: TransactionInfo, pl
   const prefix = reader.cString();
   const content = reader.bytes(reader.int32());
   reader.expectEnd();
-  return new LogicalMessageEvent(transaction, transactional, { transactional, lsn, prefix, content }, place);
+  return new LogicalMessageEvent(transaction, { transactional, lsn, prefix, content });
 }

@@ -220,13 +220,7 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
   }
 
   message(message: LogicalDecodingMessage): void {
-    if (message.transactional) {
-      this.step('Message');
-      if (!this.isNew() || !this.sink.wantsMessage(message.prefix)) return;
-      this.isHanded = true;
-      this.sink.message(new LogicalMessageEvent(this.transaction!, true, message, this), this.bytes, null);
-      return;
-    }
+    if (message.transactional) return this.transactionalMessage(message);
     const { app, progress, history } = this.options;
     const unit = this.tracker.open();
     this.tracker.close(unit, message.lsn);
@@ -234,9 +228,17 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
     if (!this.sink.wantsMessage(message.prefix) || progress.isMessageSettled(message.lsn)) {
       return this.tracker.settle(unit, false);
     }
-    const alone = new TransactionInfo(app, message.lsn, 0, new Date(0), history);
-    const event = new LogicalMessageEvent(alone, false, message, this);
+    const event = LogicalMessageEvent.alone(app, message, history);
     this.sink.message(event, this.bytes, this.deliveryUnit(unit, message.lsn));
+  }
+
+  private transactionalMessage(message: LogicalDecodingMessage): void {
+    if (this.unit === null) this.outOfPlace('Message', 'no transaction is open');
+    if (!this.sink.wantsMessage(message.prefix)) return;
+    const event = new LogicalMessageEvent(this.transaction!, message);
+    if (!this.isNew(event)) return;
+    this.isHanded = true;
+    this.sink.message(event, this.bytes, null);
   }
 
   /** Between transactions it concerns nobody: what was rolled back was never sent. */
@@ -245,8 +247,9 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
   }
 
   /**
-   * To the next change's place in the log. Only changes count: a Relation message may come between two of them on one
-   * connection and not on another, and Begin shares its LSN with the first change.
+   * To the next change's place in the log. Only changes of rows count: a Relation message may come between two of them on
+   * one connection and not on another, a logical message comes to those who ask for it, and Begin shares its LSN with the
+   * first change.
    */
   private step(messageType: string): void {
     if (this.unit === null) this.outOfPlace(messageType, 'no transaction is open');
@@ -293,9 +296,9 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
   }
 
   /** Whether handlers have not been given what is being read. */
-  private isNew(): boolean {
+  private isNew(place: WalPosition = this): boolean {
     if (this.isSettledBefore || this.isHandedBefore) return false;
-    return this.handedBefore === null || isBeyond(this, this.handedBefore);
+    return this.handedBefore === null || isBeyond(place, this.handedBefore);
   }
 
   /** With `walHigh`, `walLow` and `ordinal`: where the publisher stands. */

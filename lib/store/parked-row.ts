@@ -146,7 +146,7 @@ export class ParkedRowReader {
     const transaction = new TransactionInfo(this.app, parseLsn(commit_lsn), Number(xid), committed);
     transaction.origin = origin;
     const message = Buffer.from(row.message, 'hex');
-    if (relation === null) return readMessageImage(message, transaction, placeOf(row));
+    if (relation === null) return readMessageImage(message, transaction);
     return readImage({ cached: this.describe(relation), message }, transaction, placeOf(row));
   }
 

@@ -4,6 +4,7 @@ import { LogicalMessageEvent } from '../changes/logical-message.js';
 import { parseTableName, type ParsedTableName } from '../changes/table-pattern.js';
 import type { TransactionInfo } from '../changes/transaction.js';
 import type { AppName, RowOf, TableName, TableRef } from '../interfaces/table.interface.js';
+import { lsnFromParts } from '../protocol/lsn.js';
 
 type Table<App = string> = TableName<App> | TableRef<any>;
 type RecordOf<T, App> = Readonly<RowOf<T, App>>;
@@ -76,12 +77,12 @@ export function message(prefix: string, content: string | Uint8Array): Emission 
   return {
     kind: 'message',
     make: (transaction, place) =>
-      new LogicalMessageEvent(
-        transaction,
-        true,
-        { transactional: true, lsn: transaction.commitLsn, prefix, content: bytes },
-        place,
-      ),
+      new LogicalMessageEvent(transaction, {
+        transactional: true,
+        lsn: lsnFromParts(place.walHigh, place.walLow) + 1n,
+        prefix,
+        content: bytes,
+      }),
   };
 }
 

@@ -1,14 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { LogicalMessageEvent } from '#lib/changes/logical-message.js';
-import { TransactionInfo } from '#lib/changes/transaction.js';
 import { SOME_TIME } from '../../support/pgoutput-encoder.js';
-import { placeAt, transactionAt } from './samples.js';
+import { HISTORY } from '../../support/history.js';
+import { transactionAt } from './samples.js';
 
 const CONTENT = { transactional: true, lsn: 0x70n, prefix: 'outbox', content: Buffer.from('{"größe":1}') };
 
 describe('a logical message', () => {
   it('of a transaction has the place and time of its commit', () => {
-    const message = new LogicalMessageEvent(transactionAt(0x1_0000_0080n, 'billing'), true, CONTENT, placeAt(0));
+    const message = new LogicalMessageEvent(transactionAt(0x1_0000_0080n, 'billing'), CONTENT);
     expect(message.toJSON()).toStrictEqual({
       app: 'billing',
       prefix: 'outbox',
@@ -22,9 +22,21 @@ describe('a logical message', () => {
   });
 
   it('outside of a transaction has its own LSN, and no xid or commit time', () => {
-    const alone = new TransactionInfo('default', 0x70n, 0, new Date(0));
-    const message = new LogicalMessageEvent(alone, false, CONTENT, placeAt(0));
-    expect(message).toMatchObject({ lsn: '0/70', xid: null, commitTimestamp: null, transactional: false });
+    const message = LogicalMessageEvent.alone('default', { ...CONTENT, transactional: false }, HISTORY);
+    expect(message).toMatchObject({
+      lsn: '0/70',
+      xid: null,
+      commitTimestamp: null,
+      transactional: false,
+      history: HISTORY,
+    });
     expect(JSON.parse(JSON.stringify(message))).toMatchObject({ lsn: '0/70', xid: null, commitTimestamp: null });
+  });
+
+  it('stands in its own record: the server tells where that ends, and a row or a commit may begin there', () => {
+    const inside = new LogicalMessageEvent(transactionAt(0x70n), CONTENT);
+    const alone = LogicalMessageEvent.alone('default', { ...CONTENT, transactional: false }, HISTORY);
+    expect(inside).toMatchObject({ commitLsn: 0x70n, walHigh: 0, walLow: 0x6f, ordinal: 0 });
+    expect(alone).toMatchObject({ commitLsn: 0x6fn, walHigh: 0, walLow: 0x6f, ordinal: 0 });
   });
 });

@@ -3,13 +3,12 @@ import { LogicalMessageEvent } from '#lib/changes/logical-message.js';
 import { messageImage, readMessageImage } from '#lib/changes/message-image.js';
 import { DecodeError } from '#lib/errors/decode.error.js';
 import { logicalMessage } from '../../support/pgoutput-encoder.js';
-import { placeAt, transactionAt } from './samples.js';
+import { transactionAt } from './samples.js';
 
 const LSN = 0x16_b374_d848n;
 
 function eventOf(transactional: boolean, prefix: string, content: Buffer): LogicalMessageEvent {
-  const message = { transactional, lsn: LSN, prefix, content };
-  return new LogicalMessageEvent(transactionAt(LSN), transactional, message, placeAt(0));
+  return new LogicalMessageEvent(transactionAt(LSN), { transactional, lsn: LSN, prefix, content });
 }
 
 describe('the image of a logical message', () => {
@@ -21,7 +20,7 @@ describe('the image of a logical message', () => {
     const event = eventOf(transactional, prefix, content);
     const image = messageImage(event);
     expect(image).toEqual(logicalMessage(transactional, LSN, prefix, content));
-    expect(readMessageImage(image, event.transaction, placeAt(0))).toEqual(event);
+    expect(readMessageImage(image, event.transaction)).toEqual(event);
   });
 
   it.each([
@@ -30,6 +29,6 @@ describe('the image of a logical message', () => {
     ['half of it', messageImage(eventOf(true, 'a', Buffer.from('b'))).subarray(0, -1)],
     ['more than it', Buffer.concat([messageImage(eventOf(true, 'a', Buffer.from('b'))), Buffer.from('c')])],
   ])('is not %s', (_, image) => {
-    expect(() => readMessageImage(image, transactionAt(LSN), placeAt(0))).toThrow(DecodeError);
+    expect(() => readMessageImage(image, transactionAt(LSN))).toThrow(DecodeError);
   });
 });

@@ -10,6 +10,7 @@ import type { PgListenerContext } from '#lib/interfaces/handler.interface.js';
 import { MemoryEffectsStore } from '#lib/testing/memory-effects.store.js';
 import { MemoryParkedStore } from '#lib/testing/memory-parked.store.js';
 import { SOME_TIME } from '../../support/pgoutput-encoder.js';
+import { HISTORY } from '../../support/history.js';
 
 /** A handler: by default of every operation on `orders`. */
 export interface HandlerSpec extends Partial<Omit<HandlerDefinition, 'callback'>> {
@@ -105,8 +106,7 @@ export class DispatcherBench extends DispatcherUnderTest {
   /** A logical message outside of any transaction. @returns whether it has been settled */
   message(lsn: bigint, prefix = 'outbox'): () => boolean {
     let isSettled = false;
-    const alone = new TransactionInfo('default', lsn, 0, new Date(0));
-    const event = new LogicalMessageEvent(alone, false, contentOf(prefix), placeAt(lsn, 0));
+    const event = LogicalMessageEvent.alone('default', contentOf(prefix, lsn, false), HISTORY);
     this.dispatcher.message(event, BYTES, { settle: () => void (isSettled = true) });
     return () => isSettled;
   }
@@ -146,8 +146,8 @@ export class TransactionUnderTest {
   }
 
   message(prefix = 'outbox'): this {
-    const place = placeAt(this.commitLsn - 0x80n + BigInt(this.index), this.index++);
-    this.dispatcher.message(new LogicalMessageEvent(this.info, true, contentOf(prefix), place), BYTES, null);
+    const end = this.commitLsn - 0x80n + BigInt(this.index++) + 1n;
+    this.dispatcher.message(new LogicalMessageEvent(this.info, contentOf(prefix, end, true)), BYTES, null);
     return this;
   }
 
@@ -166,8 +166,8 @@ function placeAt(wal: bigint, index: number) {
   return { walHigh: 0, walLow: Number(wal), ordinal: 0, index };
 }
 
-function contentOf(prefix: string) {
-  return { transactional: true, lsn: 0n, prefix, content: Buffer.from('hello') };
+function contentOf(prefix: string, lsn: bigint, transactional: boolean) {
+  return { transactional, lsn, prefix, content: Buffer.from('hello') };
 }
 
 /** A promise and the means to settle it. */

@@ -100,12 +100,8 @@ describe('WorkQueue', () => {
 
 describe('the description of work', () => {
   it('says what and where, and no value', () => {
-    const message = new LogicalMessageEvent(
-      INFO,
-      true,
-      { transactional: true, lsn: 1n, prefix: 'outbox', content: Buffer.from('secret') },
-      PLACE,
-    );
+    const content = Buffer.from('secret');
+    const message = new LogicalMessageEvent(INFO, { transactional: true, lsn: 1n, prefix: 'outbox', content });
     expect(describeWork(changeOf(1))).toBe('insert of public.orders (0/100/3)');
     expect(describeWork({ kind: 'message', message, bytes: 1, unit: null })).toBe(
       'the message with prefix "outbox" (0/100)',

@@ -172,6 +172,17 @@ describe('logical messages on a new connection', () => {
     expect(bench.sink.messages).toHaveLength(1);
   });
 
+  it('do not shift the places of rows: a row may begin where the record of a message ends', () => {
+    const first = bench.connect().send(0x100n, begin(0x200n)).send(0n, ORDERS);
+    first.send(0x110n, logicalMessage(true, 0x110n, 'outbox', 'hello'));
+    expect(bench.sink.messages).toHaveLength(1);
+    bench.sink.handedOver = bench.sink.messages[0]!;
+    const second = bench.connect().send(0x100n, begin(0x200n)).send(0n, ORDERS);
+    second.send(0x110n, logicalMessage(true, 0x110n, 'outbox', 'hello')).send(0x110n, insert(1, ['1']));
+    expect(bench.sink.messages).toHaveLength(1);
+    expect(bench.sink.changes[0]).toMatchObject({ walLow: 0x110, ordinal: 0 });
+  });
+
   it('outside of a transaction come again until they are settled, and then no more', () => {
     const outbox = logicalMessage(false, 0x150n, 'outbox', 'hello');
     bench.connect().send(0x150n, outbox);
