@@ -80,6 +80,7 @@ export class AppRuntime implements ListenerRuntime {
       app: name,
       customTypes: connection.types as CustomTypes | undefined,
       lease,
+      isFailover: slot.failover,
       logger,
     });
     const effects = this.effectsStore(definitions, lease);
@@ -148,8 +149,11 @@ export class AppRuntime implements ListenerRuntime {
     };
   }
 
-  get blockedHandler(): string | null {
-    return this.dispatcher.desk.blockedHandler;
+  get blocked(): string | null {
+    const { blockedHandler, interruption } = this.dispatcher.desk;
+    if (blockedHandler === null) return null;
+    if (interruption === null) return `handler ${blockedHandler} keeps failing and holds the position`;
+    return `handler ${blockedHandler} cannot be run and holds the position: ${interruption}`;
   }
 
   stats(state: PgListenerState): PgListenerStats {

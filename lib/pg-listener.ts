@@ -122,8 +122,8 @@ export class PgListener {
   health(): PgListenerHealth {
     const { state, error } = this.status;
     const isUp = state === 'streaming' || state === 'standby' || !this.config.enabled;
-    const blocked = this.runtime?.blockedHandler ?? null;
-    const reason = blocked === null ? error?.message : `handler ${blocked} keeps failing and holds the position`;
+    const blocked = this.runtime?.blocked ?? null;
+    const reason = blocked ?? error?.message;
     const health = { app: this.name, state, status: isUp && blocked === null ? ('up' as const) : ('down' as const) };
     return reason === undefined ? health : { ...health, reason };
   }

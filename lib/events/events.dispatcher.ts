@@ -3,10 +3,11 @@ import type { RowChange } from '../changes/change.js';
 import type { LogicalMessageEvent } from '../changes/logical-message.js';
 import type { CommittedTransaction } from '../changes/transaction.js';
 import type { CaptureImage } from '../changes/wire-image.js';
-import type { StreamHistory } from '../interfaces/effects-store.interface.js';
+import type { StreamStart } from '../interfaces/effects-store.interface.js';
 import type { DeliveryUnit, RoutedTable, TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { ParkedWork } from '../interfaces/parked-store.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
+import { laterLsn } from '../protocol/lsn.js';
 import type { DispatcherOptions } from './dispatcher-options.js';
 import { HandOver } from './hand-over.js';
 import { HandlerDesk } from './handler-desk.js';
@@ -104,7 +105,7 @@ export class EventsDispatcher implements TransactionSink {
     return this.isOccupied || !this.queue.isEmpty || this.lanes.isSaturated;
   }
   get writtenUpTo(): bigint {
-    return this.effects.writtenUpTo;
+    return laterLsn(this.effects.writtenUpTo, this.options.parked.writtenUpTo);
   }
   get watchesTransactions(): boolean {
     return this.handing.isCollecting || this.options.streams.watchesTransactions;
@@ -139,10 +140,10 @@ export class EventsDispatcher implements TransactionSink {
     this.isHeld = true;
   }
 
-  async open(history: StreamHistory): Promise<void> {
+  async open(stream: StreamStart): Promise<void> {
     const { connection } = this;
     if (this.options.loadsParked) await this.parking.load();
-    await this.effects.open(history);
+    await this.effects.open(stream);
     if (connection !== this.connection) return;
     this.isHeld = false;
     this.pump();
@@ -213,8 +214,7 @@ export class EventsDispatcher implements TransactionSink {
     this.state = 'draining';
     this.desk.run.drain();
     this.redrives.close();
-    this.draining ??= new Promise((resolve) => (this.drained = resolve));
-    const { draining } = this;
+    const draining = (this.draining ??= new Promise((resolve) => (this.drained = resolve)));
     if (this.calls.isWaiting) {
       this.calls.giveUp();
       this.handing.openTransaction = null;

@@ -16,6 +16,13 @@ export interface FaultHooks {
   readonly onExhausted?: (error: unknown) => boolean;
 }
 
+/** A call that is tried on. */
+interface BlockedCall {
+  readonly handler: string;
+  /** Null: the handler itself fails. */
+  readonly interruption: string | null;
+}
+
 /** How often something was tried: all tries, and those of them that count. */
 export interface Tries {
   /** The present one, from 1. */
@@ -33,7 +40,7 @@ export class HandlerDesk {
   skipped = 0;
   /** Another one after each stop. */
   run = new RunSignals();
-  private readonly blocked = new Map<object, string>();
+  private readonly blocked = new Map<object, BlockedCall>();
 
   constructor(
     readonly app: string,
@@ -44,12 +51,21 @@ export class HandlerDesk {
 
   /** A handler that has used up its attempts and is tried on, or whose change cannot be parked; null: none. */
   get blockedHandler(): string | null {
-    return this.blocked.values().next().value ?? this.parking.stuckHandler;
+    return this.firstBlocked?.handler ?? this.parking.stuckHandler;
+  }
+
+  /** Why it is not its own fault; null: it is, or none is blocked. */
+  get interruption(): string | null {
+    return this.firstBlocked?.interruption ?? null;
+  }
+
+  private get firstBlocked(): BlockedCall | undefined {
+    return this.blocked.values().next().value;
   }
 
   /** @returns null where the work has been taken away from the caller */
   judge(caller: object, runner: HandlerRunner, what: string, tries: Tries, error: unknown): FailureDecision | null {
-    if (isInterruption(error)) return this.interrupted(runner, what, tries, asError(error));
+    if (isInterruption(error)) return this.interrupted(caller, runner, what, tries, asError(error));
     this.failures++;
     const { attempt, free } = tries;
     const decision = decideFailure(error, attempt - free, runner.retry, runner.onExhausted);
@@ -59,14 +75,23 @@ export class HandlerDesk {
     // The stack is the same each time; once says where, and once more when it gets serious.
     const isTold = attempt > 1 && attempt !== runner.retry.attempts && decision.action === 'retry';
     this.logger.error(failureText(runner.id, what, attempt, decision, reason), isTold ? undefined : reason.stack);
-    if (isExhausted) this.blocked.set(caller, runner.id);
+    if (isExhausted) this.blocked.set(caller, { handler: runner.id, interruption: null });
     if (decision.action === 'retry' && !decision.isAttempt) tries.free++;
     return decision;
   }
 
-  /** Nobody's failure: it is tried again, for as long as it takes. */
-  interrupted(runner: HandlerRunner, what: string, tries: Tries, error: Error): FailureDecision & { action: 'retry' } {
+  /** Nobody's failure: it is tried again, for as long as it takes. Where that is long, somebody has to know. */
+  interrupted(
+    caller: object,
+    runner: HandlerRunner,
+    what: string,
+    tries: Tries,
+    error: Error,
+  ): FailureDecision & { action: 'retry' } {
     const delayMs = delayAfter(++tries.free, runner.retry);
+    if (tries.free >= runner.retry.attempts) {
+      this.blocked.set(caller, { handler: runner.id, interruption: error.message });
+    }
     this.logger.warn(`${error.message}; ${what} is tried again in ${delayMs} ms, and this try does not count`);
     return { action: 'retry', delayMs, isExhausted: false, isAttempt: false };
   }

@@ -177,10 +177,11 @@ export class SerialCalls {
   /** Its policy has had its say: it stays parked, until somebody asks for another try. */
   private redriveFailed(work: RedriveWork, runner: HandlerRunner, error: unknown): boolean {
     if (isInterruption(error)) {
-      const { delayMs } = this.desk.interrupted(runner, describeWork(work), this.tries, asError(error));
+      const { delayMs } = this.desk.interrupted(this, runner, describeWork(work), this.tries, asError(error));
       this.timer = setTimeout(() => this.retry(), delayMs);
       return false;
     }
+    this.desk.unblock(this);
     const verdict = decideFailure(error, 1, runner.retry, 'block');
     if (verdict.action === 'halt') {
       this.desk.halt(runner, describeWork(work), error);

@@ -4,7 +4,7 @@ import type { CommittedTransaction, TransactionInfo } from '../changes/transacti
 import { placeOfCommit } from '../changes/wal-position.js';
 import type { CaptureImage, WireImage } from '../changes/wire-image.js';
 import type { ParkedWork } from '../interfaces/parked-store.interface.js';
-import type { WalPosition } from '../interfaces/wal-position.interface.js';
+import type { EffectPlace } from '../interfaces/effects-store.interface.js';
 import type { DeliveryUnit } from '../interfaces/transaction-sink.interface.js';
 import type { HandlerRunner } from './handler-runner.js';
 import type { Route } from './handler-registry.js';
@@ -78,7 +78,7 @@ export function describeWork(work: Work): string {
 }
 
 /** Where it stands in the log. */
-export function placeOf(work: Exclude<Work, RedriveWork>): WalPosition {
+export function placeOf(work: Exclude<Work, RedriveWork>): EffectPlace {
   if (work.kind === 'commit') return placeOfCommit(work.transaction.info);
   return work.kind === 'change' ? work.change : work.message;
 }

@@ -1,10 +1,25 @@
 import type { PoolClient } from 'pg';
+import type { Lsn } from '../protocol/lsn.js';
 import type { WalPosition } from './wal-position.interface.js';
 
-/** Which log a position belongs to: it means something only within one cluster and one of its histories. */
+/**
+ * Which log a position belongs to: it means something only within one cluster and one of its histories. Two are the same
+ * where they are one object: a server that was put back to an earlier state writes another log under the same names.
+ */
 export interface StreamHistory {
   readonly systemIdentifier: string;
   readonly timeline: string;
+}
+
+/** A stream that has begun, and is ours. */
+export interface StreamStart {
+  readonly history: StreamHistory;
+  /** Null: a slot of its own for each connection. */
+  readonly slotName: string | null;
+  /** Whatever is committed from here on, it brings. */
+  readonly from: Lsn;
+  /** What its slot has brought before was confirmed up to `from`; false: it has brought nothing, or something was passed over. */
+  readonly isContinued: boolean;
 }
 
 /** A place in the log, and which log. */
@@ -38,19 +53,21 @@ export interface EffectsTask<T> {
  */
 export interface EffectsStore {
   /**
-   * A stream has begun, and is ours: what was claimed of its history is known from here on, and whoever streamed before
-   * writes no more.
+   * What was claimed of the stream's history is known from here on, and whoever streamed before writes no more.
    *
    * @throws ServerSetupError where the tables are not there, or the progress of a handler is another service's
    */
-  open(history: StreamHistory): Promise<void>;
+  open(stream: StreamStart): Promise<void>;
   /**
    * @returns what `body` returns; undefined where there was nothing left to do
    * @throws what `body` throws; EffectsInterruptedError where the handler is not to blame; SlotInUseError where another
    *   process has taken over
    */
   run<T>(task: EffectsTask<T>): Promise<T | undefined>;
-  /** Everything that a handler was given up to here is done: what is claimed one by one becomes one position. */
+  /**
+   * Everything that the stream has brought a handler up to here is done: what is claimed one by one becomes a span. Nothing
+   * happens where `history` is not that of the stream.
+   */
   fold(handler: string, history: StreamHistory, upTo: WalPosition): Promise<void>;
   /** End of the log after the last commit of effects; 0 where it does not matter. */
   readonly writtenUpTo: bigint;

@@ -17,8 +17,8 @@ export interface ListenerRuntime {
   stop(): Promise<void>;
   stats(state: PgListenerState): PgListenerStats;
   readonly parked: ParkedChanges;
-  /** The handler that has used up its attempts and holds the position, where there is one. */
-  readonly blockedHandler: string | null;
+  /** Which handler holds the position, and why; null: none does. */
+  readonly blocked: string | null;
   /** Undefined: nothing comes from a server. */
   readonly gaps?: GapDesk;
 }

@@ -43,6 +43,8 @@ export type ParkedRequest = 'retry' | 'discard';
 
 /** The port between events and the table of parked changes. All of one slot. */
 export interface ParkedStore {
+  /** End of the log after the last change that was parked; 0 where it does not matter. */
+  readonly writtenUpTo: bigint;
   /**
    * Resolves when it is durable. Idempotent: what comes again after a crash is kept once.
    *

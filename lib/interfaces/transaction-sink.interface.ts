@@ -2,7 +2,7 @@ import type { LogicalMessageEvent } from '../changes/logical-message.js';
 import type { RowChange } from '../changes/change.js';
 import type { CommittedTransaction } from '../changes/transaction.js';
 import type { CaptureImage } from '../changes/wire-image.js';
-import type { StreamHistory } from './effects-store.interface.js';
+import type { StreamStart } from './effects-store.interface.js';
 import type { WalPosition } from './wal-position.interface.js';
 
 /** A table as the server describes it at a point of the stream. */
@@ -63,7 +63,7 @@ export interface TransactionSink {
   /** A stream is about to begin: until `open`, what comes is queued. */
   hold(): void;
   /** The stream runs: loads what is parked, and then begins with what has come. */
-  open(history: StreamHistory): Promise<void>;
+  open(stream: StreamStart): Promise<void>;
   /** Everything before was handled, by this process or by another one. */
   confirmedUpTo(lsn: bigint): void;
   /** The connection is gone: forget what was not handed to handlers yet; it comes again. What runs, runs on. */

@@ -33,3 +33,7 @@ export function lsnParts(lsn: Lsn): { readonly walHigh: number; readonly walLow:
 export function lsnFromParts(high: number, low: number): Lsn {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 }
+
+export function laterLsn(one: Lsn, other: Lsn): Lsn {
+  return one > other ? one : other;
+}

@@ -1,5 +1,8 @@
 import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
 
+/** Ends that wait for the stream to pass what was written. */
+const MOST_HELD = 10_000;
+
 /**
  * One stretch of the stream in the order of the stream: open (Begin seen), closed (its end is known), settled (every
  * handler is done).
@@ -41,8 +44,9 @@ export class AckTracker {
   private unfinished = 0;
   /** How far the server has come in sending. */
   private streamed: Lsn = INVALID_LSN;
-  /** Ends that are settled, in order, and what the stream must pass before each may be confirmed. */
-  private held: { lsn: Lsn; readonly behind: Lsn }[] = [];
+  /** Ends that are settled, and what the stream must pass before each may be confirmed: both only grow. */
+  private held: { lsn: Lsn; behind: Lsn }[] = [];
+  private heldHead = 0;
 
   /** What may be confirmed now; 0 before anything may. */
   get confirmable(): Lsn {
@@ -152,18 +156,28 @@ export class AckTracker {
   private passed(lsn: Lsn): void {
     if (lsn <= this.streamed) return;
     this.streamed = lsn;
-    while (this.held.length > 0 && this.held[0]!.behind <= lsn) {
-      const { lsn: end } = this.held.shift()!;
+    const { held } = this;
+    while (this.heldHead < held.length && held[this.heldHead]!.behind <= lsn) {
+      const { lsn: end } = held[this.heldHead++]!;
       if (end > this.position) this.position = end;
+    }
+    // Nothing is copied before half of it is over.
+    if (this.heldHead * 2 >= held.length) {
+      held.splice(0, this.heldHead);
+      this.heldHead = 0;
     }
   }
 
   private moveTo(lsn: Lsn, writtenUpTo: Lsn): void {
-    const { held } = this;
-    const last = held[held.length - 1];
+    const { held, heldHead } = this;
+    const last = held.length > heldHead ? held[held.length - 1] : undefined;
     if (last === undefined && writtenUpTo <= this.streamed) {
       if (lsn > this.position) this.position = lsn;
     } else if (last !== undefined && writtenUpTo <= last.behind) {
+      if (lsn > last.lsn) last.lsn = lsn;
+    } else if (last !== undefined && held.length - heldHead >= MOST_HELD) {
+      // The stream lags far behind what is written: the last of them wait a little longer than they have to.
+      last.behind = writtenUpTo;
       if (lsn > last.lsn) last.lsn = lsn;
     } else held.push({ lsn, behind: writtenUpTo });
   }

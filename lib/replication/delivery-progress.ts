@@ -1,3 +1,5 @@
+import type { SystemIdentity } from '../connection/server-facts.js';
+import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
 
 /**
@@ -8,7 +10,7 @@ export class DeliveryProgress {
   private settledEnd: Lsn = INVALID_LSN;
   private lastMessage: Lsn = INVALID_LSN;
   private deliveredEnd: Lsn = INVALID_LSN;
-  private history = '';
+  private entered: StreamHistory | null = null;
   private eraNumber = 0;
 
   /** Counts the histories: what began in one era says nothing in another. */
@@ -21,22 +23,31 @@ export class DeliveryProgress {
     return this.deliveredEnd;
   }
 
-  /**
-   * Tells whose positions come next, and where the server's log ends. @returns true where the ones known so far are of another history (a different
-   * cluster, a promotion, a server that was put back), and so were forgotten
-   */
-  enter(systemIdentifier: string, timeline: string, walEnd: Lsn): boolean {
-    const history = `${systemIdentifier}/${timeline}`;
+  /** What positions mean something in: the same object for as long as they do. Null: nothing has been entered. */
+  get history(): StreamHistory | null {
+    return this.entered;
+  }
+
+  /** Whether the positions known so far are of another history: a different cluster, a promotion, a server that was put back. */
+  isForeign({ systemIdentifier, timeline, walEnd }: SystemIdentity): boolean {
     // A server whose log ends before what we have settled was put back to an earlier state: the log is written anew.
     const isRewound = walEnd < this.settledEnd || walEnd < this.lastMessage;
-    const isOther = isRewound || (this.history !== '' && this.history !== history);
+    const { entered } = this;
+    const isSame = entered?.systemIdentifier === systemIdentifier && entered.timeline === timeline;
+    return isRewound || (entered !== null && !isSame);
+  }
+
+  /** Tells whose positions come next. @returns whether the ones known so far mean nothing any more, and so were forgotten */
+  enter(identity: SystemIdentity): boolean {
+    const isOther = this.isForeign(identity);
     if (isOther) {
       this.eraNumber++;
       this.settledEnd = INVALID_LSN;
       this.lastMessage = INVALID_LSN;
       this.deliveredEnd = INVALID_LSN;
     }
-    this.history = history;
+    const { systemIdentifier, timeline } = identity;
+    if (isOther || this.entered === null) this.entered = { systemIdentifier, timeline };
     return isOther;
   }
 

@@ -138,21 +138,28 @@ export class ReplicationSession implements ReplicationListener {
     const replication = (this.replication = await connectReplication(target, this.giveUp.signal));
     await pinSessionSettings(replication);
     const identity = await identifySystem(replication, target);
+    // Before anything is judged, which may end in an error: nothing of a history that is gone may be recorded here.
+    if (progress.isForeign(identity)) sink.forget();
     await life.judge(plain, replication, found, identity, progress.reached);
     const entry = await life.provide(plain, replication, found, facts.version);
-    if (progress.enter(identity.systemIdentifier, identity.timeline, identity.walEnd)) sink.forget();
+    progress.enter(identity);
     this.tellOfNewSlot(entry, isNew);
     this.beganAt = entry.slot.confirmedLsn;
     progress.confirmedUpTo(this.beganAt);
     sink.confirmedUpTo(this.beganAt);
-    const { systemIdentifier, timeline } = identity;
-    const history = { systemIdentifier, timeline };
+    const history = progress.history!;
     await this.stream(replication, facts, history);
     // Not before: a process that loses the race for the slot has not streamed from it.
     const tenure = await life.takeOver(plain, found, entry, identity);
     if (tenure !== null) this.recorder = this.recordPositions(plain, tenure);
     this.isTenant = true;
-    await sink.open(history);
+    const { name, isTemporary } = life.slots;
+    await sink.open({
+      history,
+      slotName: isTemporary ? null : name,
+      from: this.beganAt,
+      isContinued: !entry.isNew && !entry.isBehindGap,
+    });
     this.isStreaming = true;
     if (this.plainLoss !== undefined) this.lostPlain(this.plainLoss);
   }

@@ -74,24 +74,31 @@ export const STREAM_TABLES: OwnTables = { names: ['slots', 'gaps', 'parked'], st
 
 /** Of apps with transactional handlers, whatever their slot: a claim looks at whose stream it is, and at what is parked. */
 export const EFFECTS_TABLES: OwnTables = {
-  names: [...STREAM_TABLES.names, 'progress', 'claims'],
+  names: [...STREAM_TABLES.names, 'progress', 'spans', 'claims'],
   statements: [
     ...STREAM_STATEMENTS,
-    // One row for each handler: up to here, everything that it was given is done. No slot and no timeline: it goes with the data, back in
-    // time and to another server.
+    // One row for each handler. No slot and no timeline: what is done goes with the data, back in time and to another server.
     `CREATE TABLE IF NOT EXISTS ${OWN_SCHEMA}.progress (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   system_identifier text NOT NULL,
   app text NOT NULL,
   handler text NOT NULL,
   service text,
-  commit_lsn pg_lsn NOT NULL DEFAULT '0/0',
-  wal_lsn pg_lsn NOT NULL DEFAULT '0/0',
-  ordinal integer NOT NULL DEFAULT 0,
-  folded_at timestamptz,
   UNIQUE (system_identifier, app, handler)
 )`,
-    // What is done beyond that. No foreign key: each claim would lock the one row of its handler.
+    // From `from_lsn` up to the place, everything that the handler was given is done: the part of one stream, for another one
+    // may have begun before it, and not be as far. A slot of one connection only has no name.
+    `CREATE TABLE IF NOT EXISTS ${OWN_SCHEMA}.spans (
+  progress_id bigint NOT NULL REFERENCES ${OWN_SCHEMA}.progress ON DELETE CASCADE,
+  slot_name text NOT NULL,
+  from_lsn pg_lsn NOT NULL,
+  commit_lsn pg_lsn NOT NULL,
+  wal_lsn pg_lsn NOT NULL,
+  ordinal integer NOT NULL,
+  folded_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (progress_id, slot_name, from_lsn)
+)`,
+    // What is done outside of any. No foreign key: each claim would lock the one row of its handler.
     `CREATE TABLE IF NOT EXISTS ${OWN_SCHEMA}.claims (
   progress_id bigint NOT NULL,
   commit_lsn pg_lsn NOT NULL,

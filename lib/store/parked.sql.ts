@@ -65,9 +65,11 @@ SELECT held, (SELECT id FROM parked) AS id FROM held`;
  * `known`: whether there is a row of the handler's progress.
  */
 export const PARK_CLAIMING = `${heldBy(COLUMNS.length + 1)}, progress AS MATERIALIZED (
-  SELECT id, (commit_lsn, wal_lsn, ordinal) < (${parameter('commit_lsn')}, ${parameter('wal_lsn')}, ${parameter('ordinal')})
-         AND ${TIMELINE} = $${COLUMNS.length + 4}::text AS is_open
-    FROM ${OWN_SCHEMA}.progress
+  SELECT id, NOT EXISTS (
+           SELECT FROM ${OWN_SCHEMA}.spans AS s WHERE s.progress_id = p.id AND s.from_lsn <= ${parameter('commit_lsn')}
+              AND (s.commit_lsn, s.wal_lsn, s.ordinal) >= (${parameter('commit_lsn')}, ${parameter('wal_lsn')}, ${parameter('ordinal')})
+         ) AND ${TIMELINE} = $${COLUMNS.length + 4}::text AND ${parameter('commit_lsn')} < pg_current_wal_insert_lsn() AS is_open
+    FROM ${OWN_SCHEMA}.progress AS p
    WHERE system_identifier = $${COLUMNS.length + 3}::text AND app = ${parameter('app')} AND handler = ${parameter('handler')}
 ), claimed AS (
   INSERT INTO ${OWN_SCHEMA}.claims (progress_id, commit_lsn, wal_lsn, ordinal)

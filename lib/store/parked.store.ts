@@ -9,6 +9,7 @@ import { ParkingError } from '../errors/delivery.error.js';
 import { PgListenerError } from '../errors/pg-listener.error.js';
 import { SlotInUseError } from '../errors/replication.error.js';
 import { sqlState } from '../errors/sql-state.js';
+import { parseLsn, type Lsn } from '../protocol/lsn.js';
 import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { ParkedChange, ParkedFilter } from '../interfaces/parked.interface.js';
@@ -33,6 +34,7 @@ import * as sql from './parked.sql.js';
 import { StoreSession } from './store-session.js';
 import type { StreamLease } from './stream-lease.js';
 import { timelineName } from './timeline.js';
+import { WRITTEN, type WrittenRow } from './written.js';
 
 /** Rows of one answer: a query must be over before its time is. */
 const KEYS_AT_ONCE = 10_000;
@@ -51,6 +53,8 @@ export interface PgParkedStoreOptions {
   /** Parsers of the connection (`connection.types`), for reading what is parked. */
   readonly customTypes: CustomTypes | undefined;
   readonly lease: StreamLease;
+  /** The slot is synchronised to standbys: what is parked must be there too before the position is. */
+  readonly isFailover: boolean;
   readonly logger: ListenerLogger;
   /** Without use for so long, the connection is closed. @default 5000 */
   readonly idleMs?: number;
@@ -58,6 +62,7 @@ export interface PgParkedStoreOptions {
 
 /** The dead letter in the source database, for the changes of one slot: the table `parked` of our own schema. */
 export class PgParkedStore implements ParkedStore {
+  writtenUpTo: Lsn = 0n;
   private readonly session: StoreSession;
   /** Identities of which nobody knows whether they were written: the answer was lost. */
   private readonly unanswered = new Set<string>();
@@ -80,7 +85,12 @@ export class PgParkedStore implements ParkedStore {
     const parameters = parkParameters(slotName, app, request);
     const identity = parkingIdentity(request);
     const claim = request.claims ? request.work.transaction.history : null;
-    const id = await this.ask(true, (client) => this.insert(client, identity, parameters, claim));
+    const id = await this.ask(true, async (client) => {
+      const inserted = await this.insert(client, identity, parameters, claim);
+      // Also where somebody else has parked it.
+      if (this.options.isFailover) this.writtenUpTo = await logEnd(client);
+      return inserted;
+    });
     if (id === null) return null;
     const { handler, keys, work } = request;
     const [schema, table] = 'operation' in work ? [work.schema, work.table] : [null, null];
@@ -88,6 +98,8 @@ export class PgParkedStore implements ParkedStore {
   }
 
   async keys(): Promise<ParkedKeys[]> {
+    // A stream begins: what was written to the server before it may have been another history.
+    this.writtenUpTo = 0n;
     const found: ParkedKeys[] = [];
     for (;;) {
       const after = found.at(-1)?.id ?? '0';
@@ -327,4 +339,9 @@ export class PgParkedStore implements ParkedStore {
       });
     }
   }
+}
+
+async function logEnd(client: Client): Promise<Lsn> {
+  const { rows } = await client.query<WrittenRow>(WRITTEN);
+  return parseLsn(rows[0]!.lsn);
 }

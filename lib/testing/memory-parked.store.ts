@@ -23,6 +23,7 @@ interface Entry extends ParkedWork {
 
 /** What is parked in a test: the changes themselves, gone with the process. */
 export class MemoryParkedStore implements ParkedStore {
+  readonly writtenUpTo = 0n;
   /** Oldest first. */
   private readonly entries = new Map<string, Entry>();
   private lastId = 0;

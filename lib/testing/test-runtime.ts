@@ -59,7 +59,7 @@ export class TestRuntime implements ListenerRuntime {
     });
   }
 
-  get blockedHandler(): null {
+  get blocked(): null {
     return null;
   }
 

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import pg from 'pg';
 import { ConnectionError, SlotInUseError } from '#lib/errors/replication.error.js';
 import { ParkingError } from '#lib/errors/delivery.error.js';
+import { parseLsn } from '#lib/protocol/lsn.js';
 import type { ParkedStore } from '#lib/interfaces/parked-store.interface.js';
 import { connect, createDatabase, lockWaiters, type TestDatabase } from '../support/database.js';
 import { openStore } from '../support/parked/open-store.js';
@@ -53,6 +54,23 @@ describe('the store of parked changes on a server', () => {
     (await db.query(`SELECT count(*)::int AS count FROM pg_stat_activity WHERE ${BACKENDS}`))[0].count;
   const noBackends = (): Promise<unknown> =>
     waitFor(async () => (await countBackends()) === 0, 'no connection of ours');
+
+  it('says where the log ended behind what is parked, where a standby must have that: also where another has parked it', async () => {
+    const [first, second] = [open(db.url, { isFailover: true }), open(db.url, { isFailover: true, slotName: 'same' })];
+    const third = open(db.url, { isFailover: true, slotName: 'same' });
+    const [{ lsn }] = await db.query(`SELECT pg_current_wal_insert_lsn()::text AS lsn`);
+    await first.park(parking(0));
+    expect(first.writtenUpTo).toBeGreaterThan(parseLsn(lsn));
+    await second.park(parking(1));
+    await third.park(parking(1));
+    expect(third.writtenUpTo).toBeGreaterThanOrEqual(second.writtenUpTo);
+    // Another stream, and perhaps another history.
+    await third.keys();
+    expect(third.writtenUpTo).toBe(0n);
+    const other = open(db.url);
+    await other.park(parking(2));
+    expect(other.writtenUpTo).toBe(0n);
+  });
 
   async function createRole(settings: readonly string[] = []): Promise<{ role: string; url: string }> {
     const role = `parker_${randomBytes(4).toString('hex')}`;

@@ -2,7 +2,7 @@
 import { clearInterval, setInterval } from 'node:timers';
 import { asError } from '../../errors/as-error.js';
 import type { SlotInUseError } from '../../errors/replication.error.js';
-import type { EffectsStore, StreamHistory } from '../../interfaces/effects-store.interface.js';
+import type { EffectsStore, StreamHistory, StreamStart } from '../../interfaces/effects-store.interface.js';
 import type { ListenerLogger } from '../../interfaces/listener-logger.interface.js';
 import type { WalPosition } from '../../interfaces/wal-position.interface.js';
 import type { HandlerRunner } from '../handler-runner.js';
@@ -51,10 +51,13 @@ export class EffectsKeeper {
   }
 
   /** The stream runs. */
-  async open(history: StreamHistory): Promise<void> {
+  async open(stream: StreamStart): Promise<void> {
     if (this.isEmpty) return;
-    await this.store.open(history);
+    await this.store.open(stream);
+    const { history } = stream;
+    if (history !== this.history) this.forget();
     this.history = history;
+    for (const { prefix } of this.calls.values()) prefix.enter(history);
     this.timer ??= setInterval(() => void this.fold(), FOLD_MS).unref();
   }
 

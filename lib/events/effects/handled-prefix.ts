@@ -1,3 +1,4 @@
+import type { EffectPlace, StreamHistory } from '../../interfaces/effects-store.interface.js';
 import type { WalPosition } from '../../interfaces/wal-position.interface.js';
 
 /** One thing that a handler has been given. */
@@ -13,15 +14,23 @@ export interface Given {
 export class HandledPrefix {
   /** Null: nothing yet. */
   upTo: WalPosition | null = null;
+  /** Positions of any other log are not counted; null: none are. */
+  private history: StreamHistory | null = null;
   private queue: Given[] = [];
   private head = 0;
 
+  /** A stream has begun. */
+  enter(history: StreamHistory): void {
+    if (history !== this.history) this.forget();
+    this.history = history;
+  }
+
   /** In the order of the stream. */
-  give(position: WalPosition): Given {
-    const { commitLsn, walHigh, walLow, ordinal } = position;
+  give({ commitLsn, walHigh, walLow, ordinal, history }: EffectPlace): Given {
     // Not the change itself: behind one that fails for long, many may be done.
     const given = { position: { commitLsn, walHigh, walLow, ordinal }, isDone: false };
-    this.queue.push(given);
+    // A change that was in hand when the server left its history may come to its next handlers now.
+    if (history !== null && history === this.history) this.queue.push(given);
     return given;
   }
 
@@ -46,6 +55,6 @@ export class HandledPrefix {
   /** Positions mean nothing any more. */
   forget(): void {
     this.giveUp();
-    this.upTo = null;
+    this.upTo = this.history = null;
   }
 }

@@ -3,11 +3,13 @@ import { OWN_SCHEMA } from '../../changes/own-schema.js';
 import type { WalPosition } from '../../interfaces/wal-position.interface.js';
 import { formatLsn, lsnFromParts } from '../../protocol/lsn.js';
 import { TIMELINE } from '../timeline.js';
+import { WRITTEN } from '../written.js';
 
 // Statements below that run in a handler's own session qualify everything: its search_path is the user's.
 
 const CLAIMS = `${OWN_SCHEMA}.claims`;
 const PROGRESS = `${OWN_SCHEMA}.progress`;
+const SPANS = `${OWN_SCHEMA}.spans`;
 const PARKED = `${OWN_SCHEMA}.parked`;
 const SLOTS = `${OWN_SCHEMA}.slots`;
 const PLACE = 'commit_lsn, wal_lsn, ordinal';
@@ -27,30 +29,39 @@ export interface ClaimStatement {
   readonly progressId: string;
 }
 
-/** Answers of `claim` and `takeOut`. */
-export interface BegunRow {
+/** A place in the log. */
+export interface PlaceRow {
   readonly commit_lsn: string;
   readonly wal_lsn: string;
   readonly ordinal: string;
+}
+
+/** A span of places that are done; all null where there is none. */
+export type SpanRow = (PlaceRow & { readonly from_lsn: string }) | { readonly from_lsn: null };
+
+/** What a transaction that has begun is worth: a row for each span of the handler, or one without. */
+export type WorthRow = SpanRow & {
   readonly timeline: string;
+  /** Where the log ends. */
+  readonly log_end: string;
   readonly epoch: string | null;
   readonly xid: string;
-}
+};
 
 /**
  * Begins a transaction and claims places: four answers, of which the third has the claimed ones, and the fourth says
  * what they are worth.
  *
  * The order matters. The lock first: whoever takes the stream over, and has counted that, looks for such locks; either it
- * finds ours, or we find its count. The claim before the look at the progress: what is claimed and done leaves the table
- * only when the progress has passed it, so that a claim that could be made although the place was done is seen by the
+ * finds ours, or we find its count. The claim before the look at the spans: what is claimed and done leaves the table
+ * only when a span has come to cover it, so that a claim that could be made although the place was done is seen by the
  * statement after it.
  */
 export function claim({ mark, slotName, progressId }: ClaimStatement, places: readonly WalPosition[]): string {
   const rows = places.map((place) => `(${placeLiterals(place)})`).join(', ');
   return `${begin(mark)};
 INSERT INTO ${CLAIMS} (progress_id, ${PLACE}) SELECT ${progressId}, v.* FROM (VALUES ${rows}) AS v (${PLACE})
- ON CONFLICT DO NOTHING RETURNING commit_lsn::pg_catalog.text, wal_lsn::pg_catalog.text, ordinal;
+ ON CONFLICT DO NOTHING RETURNING ${PLACE};
 ${worth(slotName, progressId)}`;
 }
 
@@ -77,13 +88,6 @@ export function commit(xid: string, tellsLsn: boolean): string {
   return `${guard}; ${durable}; COMMIT${tellsLsn ? `; ${WRITTEN}` : ''}`;
 }
 
-export interface WrittenRow {
-  readonly lsn: string;
-}
-
-/** Where the log ends. */
-export const WRITTEN = 'SELECT pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text AS lsn';
-
 /** What `commit` fails with where its transaction is not there. */
 export const NOT_OURS = '22012';
 
@@ -96,27 +100,62 @@ export interface ProgressRow {
   readonly system_identifier: string;
   readonly handler: string;
   readonly service: string | null;
-  readonly commit_lsn: string;
-  readonly wal_lsn: string;
-  readonly ordinal: string;
 }
 
 /** $1 app, $2 handlers. Of every cluster: a restored dump has those of the one that it was taken of. */
-export const READ_PROGRESS = `SELECT id, system_identifier, handler, service, ${PLACE} FROM ${PROGRESS}
+export const READ_PROGRESS = `SELECT id, system_identifier, handler, service FROM ${PROGRESS}
  WHERE app = $1::text AND handler = ANY ($2::text[])`;
 
+export interface KeptSpanRow extends PlaceRow {
+  readonly progress_id: string;
+  readonly slot_name: string;
+  readonly from_lsn: string;
+}
+
+/** $1 progress of several handlers. */
+export const READ_SPANS = `SELECT progress_id, slot_name, from_lsn, ${PLACE} FROM ${SPANS}
+ WHERE progress_id = ANY ($1::bigint[])`;
+
 /**
- * $1 progress, $2 to $4 the place, $5 the timeline that it belongs to.
+ * $1 progress, $2 the slot, $3 where its span begins, $4 to $6 up to where, $7 the timeline that they belong to.
  *
- * In one statement: a place must not leave the claims before the progress has passed it.
+ * In one statement: a place must not leave the claims before a span covers it. What lies beyond the end of the log belongs
+ * to one that the server has lost. Spans of others that lie within are said with ours; two processes that did that to each other would wait for each other,
+ * hence the turn.
  */
-export const FOLD = `WITH moved AS (
-  UPDATE ${PROGRESS} SET commit_lsn = $2::pg_lsn, wal_lsn = $3::pg_lsn, ordinal = $4::integer, folded_at = now()
-   WHERE id = $1::bigint AND (${PLACE}) < ($2::pg_lsn, $3::pg_lsn, $4::integer) AND ${TIMELINE} = $5::text
-  RETURNING id
+export const FOLD = `WITH turn AS MATERIALIZED (
+  SELECT id FROM ${PROGRESS} WHERE id = $1::bigint FOR NO KEY UPDATE
+), moved AS (
+  INSERT INTO ${SPANS} AS s (progress_id, slot_name, from_lsn, ${PLACE})
+  SELECT id, $2::text, $3::pg_lsn, $4::pg_lsn, $5::pg_lsn, $6::integer FROM turn
+   WHERE ${TIMELINE} = $7::text AND $4::pg_lsn < pg_current_wal_insert_lsn()
+  ON CONFLICT (progress_id, slot_name, from_lsn) DO UPDATE
+     SET commit_lsn = EXCLUDED.commit_lsn, wal_lsn = EXCLUDED.wal_lsn, ordinal = EXCLUDED.ordinal, folded_at = now()
+   WHERE (s.commit_lsn, s.wal_lsn, s.ordinal) < ($4::pg_lsn, $5::pg_lsn, $6::integer)
+  RETURNING progress_id
+), within AS (
+  DELETE FROM ${SPANS} AS s USING moved
+   WHERE s.progress_id = moved.progress_id AND (s.slot_name, s.from_lsn) <> ($2::text, $3::pg_lsn) AND s.from_lsn >= $3::pg_lsn
+     AND (s.commit_lsn, s.wal_lsn, s.ordinal) <= ($4::pg_lsn, $5::pg_lsn, $6::integer)
 )
 DELETE FROM ${CLAIMS} AS c USING moved
- WHERE c.progress_id = moved.id AND (c.commit_lsn, c.wal_lsn, c.ordinal) <= ($2::pg_lsn, $3::pg_lsn, $4::integer)`;
+ WHERE c.progress_id = moved.progress_id AND c.commit_lsn >= $3::pg_lsn
+   AND (c.commit_lsn, c.wal_lsn, c.ordinal) <= ($4::pg_lsn, $5::pg_lsn, $6::integer)`;
+
+/**
+ * $1 progress of several handlers. What slots of one connection only have left behind: no slot of the database can bring
+ * again what is older than the oldest log that one of them keeps. A handler that has had a slot with a name is left alone:
+ * a standby may have that slot as it was before.
+ */
+export const PRUNE = `WITH oldest AS (
+  SELECT min(restart_lsn) AS lsn FROM pg_catalog.pg_replication_slots WHERE database = current_database()
+), lost AS (
+  SELECT id FROM ${PROGRESS} AS p WHERE id = ANY ($1::bigint[])
+     AND NOT EXISTS (SELECT FROM ${SPANS} AS s WHERE s.progress_id = p.id AND s.slot_name <> '')
+), spans AS (
+  DELETE FROM ${SPANS} AS s USING oldest, lost WHERE s.progress_id = lost.id AND s.commit_lsn < oldest.lsn
+)
+DELETE FROM ${CLAIMS} AS c USING oldest, lost WHERE c.progress_id = lost.id AND c.commit_lsn < oldest.lsn`;
 
 /**
  * Ends the transactions of those who had the stream before: one that is frozen would keep what it has claimed, and what
@@ -141,11 +180,11 @@ SELECT pg_catalog.pg_advisory_xact_lock_shared(${slotKey}, ${epochKey})`;
 }
 
 function worth(slotName: string, progressId: string): string {
-  return `SELECT ${PLACE.split(', ')
-    .map((column) => `${column}::pg_catalog.text AS ${column}`)
-    .join(', ')}, ${TIMELINE} AS timeline, pg_catalog.pg_current_xact_id()::pg_catalog.text AS xid,
- (SELECT epoch::pg_catalog.text FROM ${SLOTS} WHERE slot_name OPERATOR(pg_catalog.=) ${escapeLiteral(slotName)}) AS epoch
- FROM ${PROGRESS} WHERE id OPERATOR(pg_catalog.=) ${progressId}`;
+  return `SELECT s.from_lsn, s.commit_lsn, s.wal_lsn, s.ordinal, ${TIMELINE} AS timeline,
+ pg_catalog.pg_current_wal_insert_lsn() AS log_end, pg_catalog.pg_current_xact_id() AS xid,
+ (SELECT epoch FROM ${SLOTS} WHERE slot_name OPERATOR(pg_catalog.=) ${escapeLiteral(slotName)}) AS epoch
+ FROM ${PROGRESS} AS p LEFT JOIN ${SPANS} AS s ON s.progress_id OPERATOR(pg_catalog.=) p.id
+ WHERE p.id OPERATOR(pg_catalog.=) ${progressId}`;
 }
 
 function placeLiterals({ commitLsn, walHigh, walLow, ordinal }: WalPosition): string {

@@ -1,28 +1,31 @@
 import { createHash } from 'node:crypto';
 import type { Client } from 'pg';
-import { OWN_SCHEMA } from '../../changes/own-schema.js';
-import { isBeyond } from '../../changes/wal-position.js';
 import type { ConnectionTarget } from '../../connection/connection-target.js';
 import { asError } from '../../errors/as-error.js';
-import { EffectsInterruptedError, TransactionMisuseError } from '../../errors/effects.error.js';
-import { PgListenerError } from '../../errors/pg-listener.error.js';
 import { SlotInUseError } from '../../errors/replication.error.js';
-import { sqlState } from '../../errors/sql-state.js';
-import type { EffectsStore, EffectsTask, StreamHistory } from '../../interfaces/effects-store.interface.js';
+import type {
+  EffectsStore,
+  EffectsTask,
+  StreamHistory,
+  StreamStart,
+} from '../../interfaces/effects-store.interface.js';
 import type { ListenerLogger } from '../../interfaces/listener-logger.interface.js';
 import type { WalPosition } from '../../interfaces/wal-position.interface.js';
 import { formatLsn, lsnFromParts, parseLsn, type Lsn } from '../../protocol/lsn.js';
 import { StoreSession } from '../store-session.js';
 import type { StreamLease } from '../stream-lease.js';
 import { timelineName } from '../timeline.js';
+import { WRITTEN, type WrittenRow } from '../written.js';
 import { EffectsSessions, type EffectsSession } from './effects-sessions.js';
+import { CallErrors } from './call-errors.js';
 import * as sql from './effects.sql.js';
-import { hasLost, isCommitInterrupted } from './interruption.js';
+import { hasLost, isCommitInterrupted, isTimeout } from './interruption.js';
 import { lendClient } from './lent-client.js';
 import { OwnWrites } from './own-writes.js';
-import { positionOf, readProgress, type HandlerProgress, type ProgressOwner } from './progress.js';
+import { readProgress, spanName, type HandlerProgress, type ProgressOwner } from './progress.js';
 import { requireOriginRights, SessionOrigins } from './session-origins.js';
 import { SessionWatch } from './session-watch.js';
+import { isCovered, placeOfRow, spansOf } from './spans.js';
 
 export interface PgEffectsStoreOptions extends ProgressOwner {
   /** Under which changes of this app are parked. */
@@ -39,7 +42,7 @@ export interface PgEffectsStoreOptions extends ProgressOwner {
 
 /** What the stream that runs has found. */
 interface Opened {
-  readonly history: StreamHistory;
+  readonly stream: StreamStart;
   readonly progress: ReadonlyMap<string, HandlerProgress>;
 }
 
@@ -52,7 +55,7 @@ interface Begun {
  * Effects of handlers in the source database, each with the claim of its change in one transaction: the tables `claims`
  * and `progress` of our own schema.
  *
- * A change is done where its place is not beyond the handler's progress, or is claimed. Every process may claim, and the
+ * A change is done where a span of the handler's covers its place, or it is claimed. Every process may claim, and the
  * primary key decides; nothing here relies on who streams, for a process may learn late that it does not any more.
  */
 export class PgEffectsStore implements EffectsStore {
@@ -61,43 +64,53 @@ export class PgEffectsStore implements EffectsStore {
   private readonly housekeeping: StoreSession;
   private readonly watch: SessionWatch;
   private readonly ownWrites: OwnWrites;
+  private readonly errors: CallErrors;
+  /** Of the slot, for the locks that calls hold. */
+  private readonly slotKey: number;
   private opened: Opened | null = null;
+  /** Of the last stream. */
+  private history: StreamHistory | null = null;
 
   constructor(
     private readonly target: ConnectionTarget,
     private readonly options: PgEffectsStoreOptions,
   ) {
-    const origins = options.isMarked ? new SessionOrigins(options.storeSlot) : null;
+    const origins = options.isMarked ? new SessionOrigins() : null;
     this.sessions = new EffectsSessions(target, options.concurrency, async (session) => origins?.mark(session));
     this.housekeeping = new StoreSession(target, { prepare: async () => undefined });
     this.ownWrites = new OwnWrites(options.logger);
+    this.errors = new CallErrors(target.app);
+    this.slotKey = keyOf(this.leaseSlot);
     this.watch = new SessionWatch(this.sessions, {
       states: (ids) => this.ask(sql.SESSION_STATES, [ids]),
       endEarlier: () => this.endEarlier(),
     });
   }
 
-  async open(history: StreamHistory): Promise<void> {
+  async open(stream: StreamStart): Promise<void> {
+    // Another history may be another server: what is connected to the one before it is of no use.
+    if (this.history !== null && this.history !== stream.history) await this.sessions.close();
+    this.history = stream.history;
     this.opened = null;
     const progress = await this.housekeeping.run(true, async (client) => {
       if (this.options.isMarked) await requireOriginRights(client, this.target);
-      const found = await readProgress(client, this.options, history, this.options.logger);
+      const found = await readProgress(client, this.options, stream, this.options.logger);
       // What it has passed is not looked at again: the commits behind it lie before this, and in this history.
-      if (this.options.isFailover) this.writtenUpTo = lsnOf((await client.query<sql.WrittenRow>(sql.WRITTEN)).rows);
+      if (this.options.isFailover) this.writtenUpTo = lsnOf((await client.query<WrittenRow>(WRITTEN)).rows);
       return found;
     });
     await this.endEarlier();
-    this.opened = { history, progress };
+    this.opened = { stream, progress };
   }
 
   async run<T>(task: EffectsTask<T>): Promise<T | undefined> {
     const { opened } = this;
-    if (opened === null) throw this.interrupted(task.handler, new Error('no stream is open'));
+    if (opened === null) throw this.errors.interrupted(task.handler, new Error('no stream is open'));
     const progress = opened.progress.get(task.handler)!;
     this.ownWrites.look(task.handler, task.xid);
     const wanted = this.wanted(task, opened, progress);
     if (wanted.length === 0) return undefined;
-    const session = await this.sessions.lend(opened.history.systemIdentifier, task.signal);
+    const session = await this.sessions.lend(opened.stream.history.systemIdentifier, task.signal);
     try {
       return await this.transaction(session, task, progress, wanted);
     } finally {
@@ -107,10 +120,13 @@ export class PgEffectsStore implements EffectsStore {
 
   async fold(handler: string, history: StreamHistory, upTo: WalPosition): Promise<void> {
     const { opened } = this;
-    if (opened === null || !isSameHistory(opened.history, history)) return;
-    const { id } = opened.progress.get(handler)!;
+    if (opened === null || opened.stream.history !== history) return;
+    const { id, from } = opened.progress.get(handler)!;
+    // It was reached in an earlier stream, whose span has it.
+    if (upTo.commitLsn < from) return;
     const place = [formatLsn(upTo.commitLsn), formatLsn(lsnFromParts(upTo.walHigh, upTo.walLow)), upTo.ordinal];
-    await this.ask(sql.FOLD, [id, ...place, timelineName(history.timeline)]);
+    const span = [id, spanName(opened.stream), formatLsn(from), ...place];
+    await this.ask(sql.FOLD, [...span, timelineName(history.timeline)]);
   }
 
   async close(): Promise<void> {
@@ -126,13 +142,13 @@ export class PgEffectsStore implements EffectsStore {
     progress: HandlerProgress,
   ): number[] {
     if (parkedId !== null) return [0];
-    const mine = [...places.keys()].filter((index) => isSameHistory(places[index]!.history, opened.history));
+    const mine = [...places.keys()].filter((index) => places[index]!.history === opened.stream.history);
     if (mine.length < places.length) {
       this.options.logger.warn(
         `Handler ${handler} had changes in hand of a history that the server has left: those that exist come again`,
       );
     }
-    return mine.filter((index) => isBeyond(places[index]!, progress.position));
+    return mine.filter((index) => !isCovered(places[index]!, progress.spans));
   }
 
   private async transaction<T>(
@@ -171,12 +187,14 @@ export class PgEffectsStore implements EffectsStore {
             )
           : sql.takeOut(statement, storeSlot, parkedId);
       const answers = await session.ask(text);
-      const worth = answers[3]!.rows[0] as sql.BegunRow | undefined;
-      if (worth === undefined) throw new Error(`the row of its progress is gone from ${OWN_SCHEMA}.progress`);
+      const spans = answers[3]!.rows as sql.WorthRow[];
+      const worth = spans[0];
+      if (worth === undefined) throw this.errors.lostProgress(handler);
       this.refuseForeign(worth, epoch);
+      this.refuseOtherLog(session, worth, parkedId === null ? places[wanted.at(-1)!]! : null);
       const open =
         parkedId === null
-          ? claimedOf(answers[2]!.rows as sql.BegunRow[], places, wanted, worth)
+          ? claimedOf(answers[2]!.rows as sql.PlaceRow[], places, wanted, spans)
           : answers[2]!.rowCount === 1
             ? [0]
             : [];
@@ -184,13 +202,13 @@ export class PgEffectsStore implements EffectsStore {
     } catch (error) {
       await this.rollback(session);
       if (error instanceof SlotInUseError) throw error;
-      throw this.interrupted(handler, session.loss ?? asError(error));
+      throw this.errors.interrupted(handler, session.loss ?? asError(error));
     } finally {
       this.watch.claimed(session);
     }
   }
 
-  private refuseForeign({ timeline, epoch }: sql.BegunRow, known: bigint | null): void {
+  private refuseForeign({ epoch }: sql.WorthRow, known: bigint | null): void {
     const { lease } = this.options;
     if (known !== null && known === lease.epoch && epoch !== String(known)) {
       throw new SlotInUseError(
@@ -198,82 +216,93 @@ export class PgEffectsStore implements EffectsStore {
         { app: this.target.app },
       );
     }
+  }
+
+  /** @param last of the places that the call is for; null: it is for none of the present log */
+  private refuseOtherLog(session: EffectsSession, { timeline, log_end }: sql.WorthRow, last: WalPosition | null): void {
     const { opened } = this;
-    if (opened === null || timeline !== timelineName(opened.history.timeline)) {
-      throw new Error('the server has another history by now than when the stream began');
-    }
+    if (opened === null) throw new Error('the stream has ended');
+    const isOther = timeline !== timelineName(opened.stream.history.timeline);
+    const isLost = last !== null && last.commitLsn >= parseLsn(log_end);
+    if (!isOther && !isLost) return;
+    // The next call may find the right server behind the same address.
+    session.destroy(new Error('the server has another history by now than when the stream began'));
+    throw session.loss!;
   }
 
   private async body<T>(session: EffectsSession, { handler, body }: EffectsTask<T>, { open }: Begun): Promise<T> {
     const lent = lendClient(session.client, this.target.app, handler);
     try {
-      return await body(lent.client, open);
+      const value = await body(lent.client, open);
+      if (session.isWaiting && !session.isLost) throw this.leftOpen(session, handler);
+      return value;
     } catch (error) {
       lent.takeBack();
-      await this.rollback(session);
+      const isStuck = await this.rollback(session);
       // Looked at after that: a query that fails with the session may say so before the session does.
       const { loss } = session;
-      if (loss !== null && !session.satTooLong) throw this.interrupted(handler, loss);
-      if (hasLost(error)) throw this.interrupted(handler, asError(error));
+      const isOwn = isStuck || session.satTooLong || loss === error;
+      if (loss !== null && !isOwn) throw this.errors.interrupted(handler, loss);
+      if (hasLost(error)) throw this.errors.interrupted(handler, asError(error));
       throw error;
     } finally {
       lent.takeBack();
     }
   }
 
+  /** Whatever we asked now would wait behind it, for ever where it is a cursor. */
+  private leftOpen(session: EffectsSession, handler: string): Error {
+    const error = this.errors.leftOpen(handler);
+    session.destroy(error);
+    return error;
+  }
+
   private async commit<T>(session: EffectsSession, { handler }: EffectsTask<T>, { xid }: Begun): Promise<void> {
     const { isFailover } = this.options;
     try {
       const answers = await session.ask(sql.commit(xid, isFailover));
-      if (isFailover) this.wrote(answers[3]!.rows as sql.WrittenRow[]);
+      if (isFailover) this.wrote(answers[3]!.rows as WrittenRow[]);
     } catch (error) {
       const { loss } = session;
       await this.rollback(session);
       if (loss !== null && session.satTooLong) throw loss;
-      if (loss !== null || isCommitInterrupted(error)) throw this.interrupted(handler, loss ?? asError(error));
-      throw this.misuse(handler, error);
+      if (loss !== null || isCommitInterrupted(error)) throw this.errors.interrupted(handler, loss ?? asError(error));
+      throw this.errors.misuse(handler, error);
     }
   }
 
   /** Nothing is open: others have committed all of it, and their commits lie before where the log ends now. */
   private async leave<T>(session: EffectsSession, { handler }: EffectsTask<T>): Promise<void> {
-    if (!this.options.isFailover) return this.rollback(session);
+    if (!this.options.isFailover) return void (await this.rollback(session));
     try {
-      const answers = await session.ask(`ROLLBACK; ${sql.WRITTEN}`);
-      this.wrote(answers[1]!.rows as sql.WrittenRow[]);
+      const answers = await session.ask(`ROLLBACK; ${WRITTEN}`);
+      this.wrote(answers[1]!.rows as WrittenRow[]);
     } catch (error) {
       await this.rollback(session);
-      throw this.interrupted(handler, session.loss ?? asError(error));
+      throw this.errors.interrupted(handler, session.loss ?? asError(error));
     }
   }
 
-  private wrote(rows: readonly sql.WrittenRow[]): void {
+  private wrote(rows: readonly WrittenRow[]): void {
     const lsn = lsnOf(rows);
     if (lsn > this.writtenUpTo) this.writtenUpTo = lsn;
   }
 
-  /** What the handler has done to its transaction; anything else is an error of its own, such as a deferred constraint. */
-  private misuse(handler: string, error: unknown): unknown {
-    const { app } = this.target;
-    if (sqlState(error) === '25P02') {
-      return new TransactionMisuseError(`Handler ${handler} returned although a statement of it had failed`, {
-        app,
-        cause: error,
-        hint: 'the server has given its transaction up: let the error through, or put a SAVEPOINT before such a statement.',
-      });
+  /**
+   * Where it cannot be, the session goes, and the server rolls back.
+   *
+   * @returns whether there was no answer, as where the handler has left a cursor open
+   */
+  private async rollback(session: EffectsSession): Promise<boolean> {
+    if (session.loss !== null) return false;
+    try {
+      await session.ask('ROLLBACK');
+      return false;
+    } catch (error) {
+      const isStuck = session.loss === null && isTimeout(error);
+      session.destroy(asError(error));
+      return isStuck;
     }
-    if (sqlState(error) !== sql.NOT_OURS) return error;
-    return new TransactionMisuseError(`Handler ${handler} has ended the transaction of its call itself`, {
-      app,
-      cause: error,
-      hint: 'the package commits when the handler returns, and rolls back when it throws; within, use SAVEPOINT.',
-    });
-  }
-
-  /** Where it cannot be, the session goes, and the server rolls back. */
-  private async rollback(session: EffectsSession): Promise<void> {
-    if (session.loss !== null) return;
-    await session.ask('ROLLBACK').catch((error: unknown) => session.destroy(asError(error)));
   }
 
   private async endEarlier(): Promise<void> {
@@ -299,41 +328,28 @@ export class PgEffectsStore implements EffectsStore {
   }
 
   private get mark(): sql.CallMark {
-    return { slotKey: keyOf(this.leaseSlot), epochKey: Number(BigInt.asIntN(32, this.options.lease.epoch ?? 0n)) };
-  }
-
-  private interrupted(handler: string, cause: Error): EffectsInterruptedError {
-    if (cause instanceof EffectsInterruptedError) return cause;
-    const reason = cause instanceof PgListenerError ? cause.message.split('\n', 1)[0]! : cause.message;
-    return new EffectsInterruptedError(`The transaction of ${handler} was broken off: ${reason}`, {
-      app: this.target.app,
-      cause,
-    });
+    return { slotKey: this.slotKey, epochKey: Number(BigInt.asIntN(32, this.options.lease.epoch ?? 0n)) };
   }
 }
 
-/** In the order of the stream. What was claimed although the progress has passed it is done by somebody else. */
+/** In the order of the stream. What was claimed although a span covers it is done by somebody else. */
 function claimedOf(
-  claimed: readonly sql.BegunRow[],
+  claimed: readonly sql.PlaceRow[],
   places: readonly WalPosition[],
   wanted: readonly number[],
-  worth: sql.BegunRow,
+  rows: readonly sql.SpanRow[],
 ): number[] {
-  const passed = positionOf(worth);
-  const keys = new Set(claimed.map((row) => placeKey(positionOf(row))));
-  return wanted.filter((index) => keys.has(placeKey(places[index]!)) && isBeyond(places[index]!, passed));
+  const spans = spansOf(rows);
+  const keys = new Set(claimed.map((row) => placeKey(placeOfRow(row))));
+  return wanted.filter((index) => keys.has(placeKey(places[index]!)) && !isCovered(places[index]!, spans));
 }
 
-function lsnOf(rows: readonly sql.WrittenRow[]): Lsn {
+function lsnOf(rows: readonly WrittenRow[]): Lsn {
   return parseLsn(rows[0]!.lsn);
 }
 
 function placeKey({ commitLsn, walHigh, walLow, ordinal }: WalPosition): string {
   return `${commitLsn} ${lsnFromParts(walHigh, walLow)} ${ordinal}`;
-}
-
-function isSameHistory(one: StreamHistory | null, other: StreamHistory): boolean {
-  return one !== null && one.systemIdentifier === other.systemIdentifier && one.timeline === other.timeline;
 }
 
 function keyOf(slotName: string): number {

@@ -23,3 +23,8 @@ export function isCommitInterrupted(error: unknown): boolean {
   const state = sqlState(error);
   return isBroken(error) || LOST.has(state) || NO_ROOM.test(state) || state.startsWith('57');
 }
+
+/** Whether a statement of ours had no answer in its time. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Query read timeout';
+}

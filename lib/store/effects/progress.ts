@@ -1,13 +1,13 @@
 import { escapeLiteral, type Client } from 'pg';
 import { OWN_SCHEMA } from '../../changes/own-schema.js';
 import { ServerSetupError } from '../../errors/replication.error.js';
-import type { StreamHistory } from '../../interfaces/effects-store.interface.js';
+import type { StreamStart } from '../../interfaces/effects-store.interface.js';
 import type { ListenerLogger } from '../../interfaces/listener-logger.interface.js';
-import type { WalPosition } from '../../interfaces/wal-position.interface.js';
-import { lsnParts, parseLsn } from '../../protocol/lsn.js';
+import { parseLsn, type Lsn } from '../../protocol/lsn.js';
 import { EFFECTS_TABLES } from '../own-tables.sql.js';
 import { ensureOwnTables } from '../own-tables.js';
-import { ENTER, READ_PROGRESS, type ProgressRow } from './effects.sql.js';
+import { ENTER, PRUNE, READ_PROGRESS, READ_SPANS, type KeptSpanRow, type ProgressRow } from './effects.sql.js';
+import { spansOf, type Span } from './spans.js';
 
 export interface ProgressOwner {
   readonly app: string;
@@ -20,8 +20,17 @@ export interface ProgressOwner {
 /** What one handler has done of what it was given. */
 export interface HandlerProgress {
   readonly id: string;
-  /** Everything up to here. */
-  readonly position: WalPosition;
+  readonly spans: readonly Span[];
+  /** Where the span of the present stream begins. */
+  readonly from: Lsn;
+}
+
+/** In the place of a slot's name where each connection has another one. */
+const NO_NAME = '';
+
+/** Under which the spans of a stream are kept. */
+export function spanName({ slotName }: StreamStart): string {
+  return slotName ?? NO_NAME;
 }
 
 /**
@@ -32,7 +41,7 @@ export interface HandlerProgress {
 export async function readProgress(
   client: Client,
   { app, service, handlers }: ProgressOwner,
-  { systemIdentifier }: StreamHistory,
+  stream: StreamStart,
   logger: ListenerLogger,
 ): Promise<Map<string, HandlerProgress>> {
   const state = await ensureOwnTables(client, EFFECTS_TABLES);
@@ -43,9 +52,10 @@ export async function readProgress(
     );
   }
   const mine = service();
+  const { systemIdentifier } = stream.history;
   await client.query(ENTER, [systemIdentifier, app, handlers, mine]);
   const { rows } = await client.query<ProgressRow>(READ_PROGRESS, [app, handlers]);
-  const progress = new Map<string, HandlerProgress>();
+  const found = new Map<string, string>();
   const others = new Set<string>();
   for (const row of rows) {
     if (row.system_identifier !== systemIdentifier) {
@@ -53,18 +63,42 @@ export async function readProgress(
       continue;
     }
     refuseOthers(row, mine, app);
-    progress.set(row.handler, { id: row.id, position: positionOf(row) });
+    found.set(row.handler, row.id);
   }
   if (others.size > 0) {
     logger.log(
       `Progress of handlers that is recorded for another cluster (${[...others].join(', ')}) is ignored: the database was copied from there`,
     );
   }
+  return withSpans(client, stream, found);
+}
+
+/** @param ids of progress, by handler */
+async function withSpans(
+  client: Client,
+  stream: StreamStart,
+  ids: ReadonlyMap<string, string>,
+): Promise<Map<string, HandlerProgress>> {
+  const all = [[...ids.values()]];
+  if (stream.slotName === null) await client.query(PRUNE, all);
+  const { rows } = await client.query<KeptSpanRow>(READ_SPANS, all);
+  const progress = new Map<string, HandlerProgress>();
+  for (const [handler, id] of ids) {
+    const mine = rows.filter((row) => row.progress_id === id);
+    progress.set(handler, { id, spans: spansOf(mine), from: beginningOf(stream, mine) });
+  }
   return progress;
 }
 
-export function positionOf(row: Pick<ProgressRow, 'commit_lsn' | 'wal_lsn' | 'ordinal'>): WalPosition {
-  return { commitLsn: parseLsn(row.commit_lsn), ...lsnParts(parseLsn(row.wal_lsn)), ordinal: Number(row.ordinal) };
+/**
+ * A slot that goes on has brought everything from where its last span begins: between the end of that and where it stands
+ * now, there was nothing left to do.
+ */
+function beginningOf(stream: StreamStart, spans: readonly KeptSpanRow[]): Lsn {
+  const { from, slotName, isContinued } = stream;
+  if (!isContinued || slotName === null) return from;
+  const earlier = spans.filter((span) => span.slot_name === slotName).map((span) => parseLsn(span.from_lsn));
+  return earlier.reduce((last, lsn) => (lsn > last ? lsn : last), 0n) || from;
 }
 
 /** Two services with one progress would take each other's changes for done. */

@@ -6,9 +6,11 @@ import { ServerSetupError } from '../../errors/replication.error.js';
 import { sqlState } from '../../errors/sql-state.js';
 import type { EffectsSession } from './effects-sessions.js';
 
-/** Sessions of several processes look for a free one. */
+/** Sessions of several processes, and apps, look for a free one. */
 const MOST = 1_000;
 const IN_USE = '55006';
+/** The server keeps the state of so many origins, in use or not, and of no more. */
+const NO_STATE_LEFT = '53400';
 /** Somebody else was quicker. */
 const MADE_ALREADY = new Set(['23505', '42710']);
 const FUNCTIONS = [
@@ -19,12 +21,11 @@ const FUNCTIONS = [
 
 /**
  * Replication origins (manual, chapter 50) for sessions whose writes are not to come back: the server lets one session
- * have an origin at a time, so that each has one of its own, `nestjs_pg_listener_<slot>_<number>` (`pg_` is reserved).
+ * have an origin at a time, so that each has one of its own, `nestjs_pg_listener_<number>` (`pg_` is reserved). They are the
+ * cluster's, and outlive their sessions: all apps share them, so that there are no more than sessions at a time.
  */
 export class SessionOrigins {
   private readonly taken = new Set<number>();
-
-  constructor(private readonly slotName: string) {}
 
   /** Marks whatever the session writes from here on. */
   async mark(session: EffectsSession): Promise<void> {
@@ -32,7 +33,7 @@ export class SessionOrigins {
       if (this.taken.has(number)) continue;
       this.taken.add(number);
       try {
-        if (await this.take(session, `${OWN_SCHEMA}_${this.slotName}_${number}`)) {
+        if (await this.take(session, `${OWN_SCHEMA}_${number}`)) {
           this.leaveAtEnd(session.client, number);
           return;
         }
@@ -42,7 +43,7 @@ export class SessionOrigins {
       }
       this.taken.delete(number);
     }
-    throw new Error(`all replication origins up to ${OWN_SCHEMA}_${this.slotName}_${MOST} are in use`);
+    throw new Error(`all replication origins up to ${OWN_SCHEMA}_${MOST} are in use`);
   }
 
   /** @returns false where another process has it */
@@ -58,6 +59,7 @@ export class SessionOrigins {
       return true;
     } catch (error) {
       if (sqlState(error) === IN_USE) return false;
+      if (sqlState(error) === NO_STATE_LEFT) throw noStateLeft(error);
       throw error;
     }
   }
@@ -65,6 +67,16 @@ export class SessionOrigins {
   private leaveAtEnd(client: PoolClient, number: number): void {
     client.once('end', () => this.taken.delete(number));
   }
+}
+
+/** Other subscriptions and clients of the cluster have them too, and some may have been left behind. */
+function noStateLeft(cause: unknown): Error {
+  return new Error(
+    'no replication origin is free: each call of a transactional handler that runs at once needs one. Raise ' +
+      'max_active_replication_origins (before PostgreSQL 18: max_replication_slots), or drop those that nobody needs: ' +
+      'SELECT * FROM pg_replication_origin_status; SELECT pg_replication_origin_drop(external_id)',
+    { cause },
+  );
 }
 
 /** @throws ServerSetupError where the role may not mark what it writes */

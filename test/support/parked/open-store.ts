@@ -16,6 +16,7 @@ export function openStore(
       app: 'default',
       customTypes: undefined,
       lease: { slotName: null, epoch: null },
+      isFailover: false,
       logger: logs,
       ...options,
     },

@@ -1,4 +1,4 @@
-import { HISTORY } from '../../support/history.js';
+import { HISTORY, streamOf } from '../../support/history.js';
 import { describe, expect, it } from '@jest/globals';
 import { ParkingError } from '#lib/errors/delivery.error.js';
 import { SlotInUseError } from '#lib/errors/replication.error.js';
@@ -239,7 +239,7 @@ describe('what is parked already', () => {
     const gate = (bench.store.keysGate = new Deferred());
     handler.seen.length = 0;
     bench.dispatcher.hold();
-    const opening = bench.dispatcher.open(HISTORY);
+    const opening = bench.dispatcher.open(streamOf(HISTORY));
     const all = [bench.update(2, 1), bench.update(3, 2)];
     await turns();
     expect(handler.seen).toEqual([]);

@@ -1,4 +1,4 @@
-import { HISTORY } from '../../support/history.js';
+import { HISTORY, streamOf } from '../../support/history.js';
 import { describe, expect, it } from '@jest/globals';
 import type { RowChange } from '#lib/changes/change.js';
 import type { PgListenerContext } from '#lib/interfaces/handler.interface.js';
@@ -169,7 +169,7 @@ describe('standing by', () => {
     expect(transaction!.settled).toBe(0);
     bench.dispatcher.hold();
     expect(bench.dispatcher.handedOver).toBeNull();
-    await bench.dispatcher.open(HISTORY);
+    await bench.dispatcher.open(streamOf(HISTORY));
     bench.deliver(2);
     await until(() => seen.includes(2));
     await bench.dispatcher.drain();

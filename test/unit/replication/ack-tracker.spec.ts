@@ -140,6 +140,22 @@ describe('AckTracker', () => {
       expect(tracker.confirmable).toBe(100n);
     });
 
+    it('keeps some of the ends, however far the stream is behind what is written', () => {
+      const tracker = new AckTracker();
+      const held = (): number => (tracker as unknown as { held: unknown[] }).held.length;
+      for (let end = 1n; end <= 25_000n; end++) tracker.settle(closedUnit(tracker, end), true, 100_000n + end);
+      expect(held()).toBe(10_000);
+      tracker.keepalive(109_999n);
+      expect(tracker.confirmable).toBe(9_999n);
+      // Those that were put together are behind the last of them.
+      tracker.keepalive(124_999n);
+      expect(tracker.confirmable).toBe(9_999n);
+      tracker.keepalive(125_000n);
+      expect([tracker.confirmable, held()]).toEqual([125_000n, 0]);
+      tracker.settle(closedUnit(tracker, 125_001n), true, 125_001n);
+      expect([tracker.confirmable, held()]).toEqual([125_001n, 0]);
+    });
+
     it('is at once where the stream is there already', () => {
       const tracker = new AckTracker();
       const [first, second] = [closedUnit(tracker, 10n), closedUnit(tracker, 20n)];

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { DeliveryProgress } from '#lib/replication/delivery-progress.js';
+import { identity } from '../../support/history.js';
 
 let progress: DeliveryProgress;
 beforeEach(() => {
@@ -34,9 +35,9 @@ describe('DeliveryProgress', () => {
   });
 
   it('keeps what it knows over connections to one history of one cluster', () => {
-    expect(progress.enter('7000', '1', 1_000n)).toBe(false);
+    expect(progress.enter(identity('7000', '1', 1_000n))).toBe(false);
     progress.settledUpTo(100n);
-    expect(progress.enter('7000', '1', 1_000n)).toBe(false);
+    expect(progress.enter(identity('7000', '1', 1_000n))).toBe(false);
     expect(progress.isSettled(99n)).toBe(true);
   });
 
@@ -44,24 +45,24 @@ describe('DeliveryProgress', () => {
     ['another cluster', '7001', '1'],
     ['a promotion', '7000', '2'],
   ])('forgets everything on %s, and says so', (_name, systemIdentifier, timeline) => {
-    progress.enter('7000', '1', 1_000n);
+    progress.enter(identity('7000', '1', 1_000n));
     const { era } = progress;
     progress.settledUpTo(100n);
     progress.messageSettled(100n);
-    expect(progress.enter('7000', '1', 1_000n)).toBe(false);
+    expect(progress.enter(identity('7000', '1', 1_000n))).toBe(false);
     expect(progress.era).toBe(era);
-    expect(progress.enter(systemIdentifier, timeline, 1_000n)).toBe(true);
+    expect(progress.enter(identity(systemIdentifier, timeline, 1_000n))).toBe(true);
     expect(progress.era).not.toBe(era);
     expect(progress.isSettled(1n)).toBe(false);
     expect(progress.isMessageSettled(1n)).toBe(false);
-    expect(progress.enter(systemIdentifier, timeline, 1_000n)).toBe(false);
+    expect(progress.enter(identity(systemIdentifier, timeline, 1_000n))).toBe(false);
   });
 
   it('forgets everything on a server that was put back: its log ends before what was settled', () => {
-    progress.enter('7000', '1', 1_000n);
+    progress.enter(identity('7000', '1', 1_000n));
     progress.settledUpTo(900n);
-    expect(progress.enter('7000', '1', 900n)).toBe(false);
-    expect(progress.enter('7000', '1', 899n)).toBe(true);
+    expect(progress.enter(identity('7000', '1', 900n))).toBe(false);
+    expect(progress.enter(identity('7000', '1', 899n))).toBe(true);
     expect(progress.isSettled(1n)).toBe(false);
   });
 });

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { begin, commit, insert, logicalMessage, relation, truncation } from '../../support/pgoutput-encoder.js';
 import { PublisherBench, type Connection } from './fake-sink.js';
+import { identity } from '../../support/history.js';
 
 const COLUMNS = [{ name: 'id', isKey: true }];
 const ORDERS = relation({ id: 1, table: 'orders', columns: COLUMNS });
@@ -197,13 +198,13 @@ describe('logical messages on a new connection', () => {
 
 describe('on a connection to another history', () => {
   it('nothing that the old one settles afterwards is taken for settled here', () => {
-    bench.progress.enter('7000', '1', 0x10000n);
+    bench.progress.enter(identity('7000', '1', 0x10000n));
     const first = bench.connect();
     sendRows(first, 0x500n, [0x400n]);
     first.send(0x500n, commit(0x500n, 0x530n));
 
     // A standby is promoted; its history branches off before that commit. The old handler finishes only now.
-    bench.progress.enter('7000', '2', 0x10000n);
+    bench.progress.enter(identity('7000', '2', 0x10000n));
     bench.sink.handedOver = null;
     const second = bench.connect();
     bench.sink.settleAll();

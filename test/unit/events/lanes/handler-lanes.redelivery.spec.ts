@@ -12,6 +12,7 @@ import {
   tagOf,
   type StreamConnection,
 } from '../stream-bench.js';
+import { identity } from '../../../support/history.js';
 
 stopClock();
 
@@ -90,10 +91,10 @@ describe('a new connection while calls run in lanes', () => {
   it('to another history takes nothing of the old one for its own, although its calls still run', async () => {
     const handler = new LaneHandler({ concurrency: 9 });
     const bench = new StreamBench([handler.spec]);
-    bench.progress.enter('7000', '1', at(9));
+    bench.progress.enter(identity('7000', '1', at(9)));
     bench.reconnect().rows(at(1), '1').rows(at(2), '2');
     bench.dispatcher.abort();
-    bench.progress.enter('7000', '2', at(9));
+    bench.progress.enter(identity('7000', '2', at(9)));
     bench.dispatcher.forget();
     expect(bench.dispatcher.queue.heldTransactions).toBe(0);
     const second = bench.reconnect().rows(at(1), '1 of another history').rows(at(2), '2 of another history');

@@ -1,4 +1,4 @@
-import { HISTORY } from '../../../support/history.js';
+import { HISTORY, streamOf } from '../../../support/history.js';
 import { describe, expect, it } from '@jest/globals';
 import type { RowChange } from '#lib/changes/change.js';
 import type { PgListenerContext } from '#lib/interfaces/handler.interface.js';
@@ -260,7 +260,7 @@ describe('barriers', () => {
     bench.connection.begin(at(1));
     for (let id = 0; id < 5_000; id++) bench.connection.insert(id, String(id)).message();
     bench.connection.commit(at(1));
-    await bench.dispatcher.open(HISTORY);
+    await bench.dispatcher.open(streamOf(HISTORY));
     await until(() => messages === 5_000);
     await settle();
     expect([calls, bench.connection.confirmable]).toEqual([5_000, endOf(at(1))]);

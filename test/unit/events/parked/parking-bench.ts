@@ -1,4 +1,4 @@
-import { HISTORY } from '../../../support/history.js';
+import { HISTORY, streamOf } from '../../../support/history.js';
 import { Delete, Truncate, Update, type RowChange } from '#lib/changes/change.js';
 import { ParkedRedriver } from '#lib/events/parked/parked-redriver.js';
 import type { ParkedKeys, ParkingRequest } from '#lib/interfaces/parked-store.interface.js';
@@ -67,7 +67,7 @@ export class ParkingBench extends DispatcherBench {
   async reconnect(): Promise<void> {
     this.dispatcher.abort();
     this.dispatcher.hold();
-    await this.dispatcher.open(HISTORY);
+    await this.dispatcher.open(streamOf(HISTORY));
   }
 
   /** One change in a transaction of its own. */
