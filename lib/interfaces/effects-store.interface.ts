@@ -1,5 +1,4 @@
 import type { PoolClient } from 'pg';
-import type { Lsn } from '../protocol/lsn.js';
 import type { WalPosition } from './wal-position.interface.js';
 
 /**
@@ -17,7 +16,7 @@ export interface StreamStart {
   /** Null: a slot of its own for each connection. */
   readonly slotName: string | null;
   /** Whatever is committed from here on, it brings. */
-  readonly from: Lsn;
+  readonly from: bigint;
   /** What its slot has brought before was confirmed up to `from`; false: it has brought nothing, or something was passed over. */
   readonly isContinued: boolean;
 }

@@ -49,7 +49,7 @@ export class CallErrors {
   leftOpen(handler: string): TransactionMisuseError {
     return new TransactionMisuseError(`Handler ${handler} returned before a query of it was over`, {
       app: this.app,
-      hint: 'await every query of `context.client`, and close every cursor.',
+      hint: 'wait for every query of `context.client`, and close every cursor.',
     });
   }
 }
