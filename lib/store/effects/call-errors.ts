@@ -2,7 +2,7 @@ import { OWN_SCHEMA } from '../../changes/own-schema.js';
 import { EffectsInterruptedError, TransactionMisuseError } from '../../errors/effects.error.js';
 import { PgListenerError } from '../../errors/pg-listener.error.js';
 import { sqlState } from '../../errors/sql-state.js';
-import { NOT_OURS } from './effects.sql.js';
+import { NOT_OURS, NOT_PREPARED } from './call.sql.js';
 
 /** Why calls of an app's handlers come to nothing. */
 export class CallErrors {
@@ -37,6 +37,16 @@ export class CallErrors {
         cause: error,
         hint: 'the server has given its transaction up: let the error through, or put a SAVEPOINT before such a statement.',
       });
+    }
+    if (sqlState(error) === NOT_PREPARED) {
+      return new TransactionMisuseError(
+        `Handler ${handler} has deallocated what is prepared in the session of its call`,
+        {
+          app,
+          cause: error,
+          hint: 'the package has statements of its own there: DEALLOCATE yours by their names.',
+        },
+      );
     }
     if (sqlState(error) !== NOT_OURS) return error;
     return new TransactionMisuseError(`Handler ${handler} has ended the transaction of its call itself`, {

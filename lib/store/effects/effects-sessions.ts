@@ -5,7 +5,7 @@ import { translateServerError } from '../../connection/server-errors.js';
 import { asError } from '../../errors/as-error.js';
 import { EffectsInterruptedError } from '../../errors/effects.error.js';
 import { sqlState } from '../../errors/sql-state.js';
-import { SYSTEM } from './effects.sql.js';
+import { SYSTEM } from './call.sql.js';
 
 /** A path that has gone dark must not hold a statement of ours for ever; a claim may have to wait for another's end. */
 const QUERY_TIMEOUT_MS = 15_000;

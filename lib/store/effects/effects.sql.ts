@@ -1,95 +1,12 @@
-import { escapeLiteral } from 'pg';
 import { OWN_SCHEMA } from '../../changes/own-schema.js';
-import type { WalPosition } from '../../interfaces/wal-position.interface.js';
-import { formatLsn, lsnFromParts } from '../../protocol/lsn.js';
 import { TIMELINE } from '../timeline.js';
-import { WRITTEN } from '../written.js';
-
-// Statements below that run in a handler's own session qualify everything: its search_path is the user's.
+import type { PlaceRow } from './call.sql.js';
 
 const CLAIMS = `${OWN_SCHEMA}.claims`;
 const PROGRESS = `${OWN_SCHEMA}.progress`;
 const SPANS = `${OWN_SCHEMA}.spans`;
-const PARKED = `${OWN_SCHEMA}.parked`;
 const SLOTS = `${OWN_SCHEMA}.slots`;
 const PLACE = 'commit_lsn, wal_lsn, ordinal';
-
-/** A call's transaction is known on the server by its advisory lock: whose stream it belongs to. */
-export interface CallMark {
-  /** Of the slot, 32 bits, signed. */
-  readonly slotKey: number;
-  /** Of the take-over, its lower 32 bits, signed. */
-  readonly epochKey: number;
-}
-
-export interface ClaimStatement {
-  readonly mark: CallMark;
-  /** Whose take-overs are counted. */
-  readonly slotName: string;
-  readonly progressId: string;
-}
-
-/** A place in the log. */
-export interface PlaceRow {
-  readonly commit_lsn: string;
-  readonly wal_lsn: string;
-  readonly ordinal: string;
-}
-
-/** A span of places that are done; all null where there is none. */
-export type SpanRow = (PlaceRow & { readonly from_lsn: string }) | { readonly from_lsn: null };
-
-/** What a transaction that has begun is worth: a row for each span of the handler, or one without. */
-export type WorthRow = SpanRow & {
-  readonly timeline: string;
-  /** Where the log ends. */
-  readonly log_end: string;
-  readonly epoch: string | null;
-  readonly xid: string;
-};
-
-/**
- * Begins a transaction and claims places: four answers, of which the third has the claimed ones, and the fourth says
- * what they are worth.
- *
- * The order matters. The lock first: whoever takes the stream over, and has counted that, looks for such locks; either it
- * finds ours, or we find its count. The claim before the look at the spans: what is claimed and done leaves the table
- * only when a span has come to cover it, so that a claim that could be made although the place was done is seen by the
- * statement after it.
- */
-export function claim({ mark, slotName, progressId }: ClaimStatement, places: readonly WalPosition[]): string {
-  const rows = places.map((place) => `(${placeLiterals(place)})`).join(', ');
-  return `${begin(mark)};
-INSERT INTO ${CLAIMS} (progress_id, ${PLACE}) SELECT ${progressId}, v.* FROM (VALUES ${rows}) AS v (${PLACE})
- ON CONFLICT DO NOTHING RETURNING ${PLACE};
-${worth(slotName, progressId)}`;
-}
-
-/** Begins a transaction and takes a parked change out: where it was there, the third answer has a row. */
-export function takeOut({ mark, slotName, progressId }: ClaimStatement, storeSlot: string, parkedId: string): string {
-  return `${begin(mark)};
-DELETE FROM ${PARKED} WHERE slot_name OPERATOR(pg_catalog.=) ${escapeLiteral(storeSlot)}
- AND id OPERATOR(pg_catalog.=) ${escapeLiteral(parkedId)}::pg_catalog.int8 RETURNING id;
-${worth(slotName, progressId)}`;
-}
-
-/**
- * Another transaction than the one that was begun must not be taken for it; and what could be lost in a crash, where the
- * confirmed position is not, must not be confirmed.
- *
- * @param tellsLsn whether a fourth answer says where the log ends after it
- */
-export function commit(xid: string, tellsLsn: boolean): string {
-  const isOurs = `pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text IS NOT DISTINCT FROM ${escapeLiteral(xid)}`;
-  // Not a constant in a branch: that would be worked out beforehand, whichever branch is taken.
-  const guard = `SELECT 1 OPERATOR(pg_catalog./) CASE WHEN ${isOurs} THEN 1 ELSE 0 END`;
-  const durable = `SELECT CASE WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'
- THEN pg_catalog.set_config('synchronous_commit', 'local', true) END`;
-  return `${guard}; ${durable}; COMMIT${tellsLsn ? `; ${WRITTEN}` : ''}`;
-}
-
-/** What `commit` fails with where its transaction is not there. */
-export const NOT_OURS = '22012';
 
 /** $1 system identifier, $2 app, $3 handlers, $4 service (null: not known). */
 export const ENTER = `INSERT INTO ${PROGRESS} (system_identifier, app, handler, service)
@@ -170,24 +87,3 @@ export const END_EARLIER = `SELECT pid, pg_terminate_backend(pid) AS ended FROM 
 
 /** $1 process ids. Of sessions of other roles, only superusers see more than that they are there. */
 export const SESSION_STATES = `SELECT pid, state FROM pg_catalog.pg_stat_activity WHERE pid = ANY ($1::integer[])`;
-
-export const SYSTEM = `SELECT system_identifier::text AS system_identifier FROM pg_catalog.pg_control_system()`;
-
-/** Read committed, whatever the role's default: see `claim`. */
-function begin({ slotKey, epochKey }: CallMark): string {
-  return `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-SELECT pg_catalog.pg_advisory_xact_lock_shared(${slotKey}, ${epochKey})`;
-}
-
-function worth(slotName: string, progressId: string): string {
-  return `SELECT s.from_lsn, s.commit_lsn, s.wal_lsn, s.ordinal, ${TIMELINE} AS timeline,
- pg_catalog.pg_current_wal_insert_lsn() AS log_end, pg_catalog.pg_current_xact_id() AS xid,
- (SELECT epoch FROM ${SLOTS} WHERE slot_name OPERATOR(pg_catalog.=) ${escapeLiteral(slotName)}) AS epoch
- FROM ${PROGRESS} AS p LEFT JOIN ${SPANS} AS s ON s.progress_id OPERATOR(pg_catalog.=) p.id
- WHERE p.id OPERATOR(pg_catalog.=) ${progressId}`;
-}
-
-function placeLiterals({ commitLsn, walHigh, walLow, ordinal }: WalPosition): string {
-  const lsn = (value: bigint): string => `'${formatLsn(value)}'::pg_catalog.pg_lsn`;
-  return `${lsn(commitLsn)}, ${lsn(lsnFromParts(walHigh, walLow))}, ${ordinal}`;
-}

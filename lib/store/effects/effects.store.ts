@@ -18,6 +18,7 @@ import { timelineName } from '../timeline.js';
 import { WRITTEN, type WrittenRow } from '../written.js';
 import { EffectsSessions, type EffectsSession } from './effects-sessions.js';
 import { CallErrors } from './call-errors.js';
+import * as call from './call.sql.js';
 import * as sql from './effects.sql.js';
 import { hasLost, isCommitInterrupted, isTimeout } from './interruption.js';
 import { lendClient } from './lent-client.js';
@@ -25,7 +26,7 @@ import { OwnWrites } from './own-writes.js';
 import { readProgress, spanName, type HandlerProgress, type ProgressOwner } from './progress.js';
 import { requireOriginRights, SessionOrigins } from './session-origins.js';
 import { SessionWatch } from './session-watch.js';
-import { isCovered, placeOfRow, spansOf } from './spans.js';
+import { claimedOf, isCovered } from './spans.js';
 
 export interface PgEffectsStoreOptions extends ProgressOwner {
   /** Under which changes of this app are parked. */
@@ -76,7 +77,10 @@ export class PgEffectsStore implements EffectsStore {
     private readonly options: PgEffectsStoreOptions,
   ) {
     const origins = options.isMarked ? new SessionOrigins() : null;
-    this.sessions = new EffectsSessions(target, options.concurrency, async (session) => origins?.mark(session));
+    this.sessions = new EffectsSessions(target, options.concurrency, async (session) => {
+      await session.ask(call.PREPARE);
+      await origins?.mark(session);
+    });
     this.housekeeping = new StoreSession(target, { prepare: async () => undefined });
     this.ownWrites = new OwnWrites(options.logger);
     this.errors = new CallErrors(target.app);
@@ -181,20 +185,20 @@ export class PgEffectsStore implements EffectsStore {
     try {
       const text =
         parkedId === null
-          ? sql.claim(
+          ? call.claim(
               statement,
               wanted.map((index) => places[index]!),
             )
-          : sql.takeOut(statement, storeSlot, parkedId);
+          : call.takeOut(statement, storeSlot, parkedId);
       const answers = await session.ask(text);
-      const spans = answers[3]!.rows as sql.WorthRow[];
+      const spans = answers[3]!.rows as call.WorthRow[];
       const worth = spans[0];
       if (worth === undefined) throw this.errors.lostProgress(handler);
       this.refuseForeign(worth, epoch);
       this.refuseOtherLog(session, worth, parkedId === null ? places[wanted.at(-1)!]! : null);
       const open =
         parkedId === null
-          ? claimedOf(answers[2]!.rows as sql.PlaceRow[], places, wanted, spans)
+          ? claimedOf(answers[2]!.rows as call.PlaceRow[], places, wanted, spans)
           : answers[2]!.rowCount === 1
             ? [0]
             : [];
@@ -208,7 +212,7 @@ export class PgEffectsStore implements EffectsStore {
     }
   }
 
-  private refuseForeign({ epoch }: sql.WorthRow, known: bigint | null): void {
+  private refuseForeign({ epoch }: call.WorthRow, known: bigint | null): void {
     const { lease } = this.options;
     if (known !== null && known === lease.epoch && epoch !== String(known)) {
       throw new SlotInUseError(
@@ -219,7 +223,11 @@ export class PgEffectsStore implements EffectsStore {
   }
 
   /** @param last of the places that the call is for; null: it is for none of the present log */
-  private refuseOtherLog(session: EffectsSession, { timeline, log_end }: sql.WorthRow, last: WalPosition | null): void {
+  private refuseOtherLog(
+    session: EffectsSession,
+    { timeline, log_end }: call.WorthRow,
+    last: WalPosition | null,
+  ): void {
     const { opened } = this;
     if (opened === null) throw new Error('the stream has ended');
     const isOther = timeline !== timelineName(opened.stream.history.timeline);
@@ -260,8 +268,8 @@ export class PgEffectsStore implements EffectsStore {
   private async commit<T>(session: EffectsSession, { handler }: EffectsTask<T>, { xid }: Begun): Promise<void> {
     const { isFailover } = this.options;
     try {
-      const answers = await session.ask(sql.commit(xid, isFailover));
-      if (isFailover) this.wrote(answers[3]!.rows as WrittenRow[]);
+      const answers = await session.ask(call.commit(xid, isFailover));
+      if (isFailover) this.wrote(answers[2]!.rows as WrittenRow[]);
     } catch (error) {
       const { loss } = session;
       await this.rollback(session);
@@ -327,29 +335,13 @@ export class PgEffectsStore implements EffectsStore {
     return this.options.lease.slotName ?? this.options.storeSlot;
   }
 
-  private get mark(): sql.CallMark {
+  private get mark(): call.CallMark {
     return { slotKey: this.slotKey, epochKey: Number(BigInt.asIntN(32, this.options.lease.epoch ?? 0n)) };
   }
 }
 
-/** In the order of the stream. What was claimed although a span covers it is done by somebody else. */
-function claimedOf(
-  claimed: readonly sql.PlaceRow[],
-  places: readonly WalPosition[],
-  wanted: readonly number[],
-  rows: readonly sql.SpanRow[],
-): number[] {
-  const spans = spansOf(rows);
-  const keys = new Set(claimed.map((row) => placeKey(placeOfRow(row))));
-  return wanted.filter((index) => keys.has(placeKey(places[index]!)) && !isCovered(places[index]!, spans));
-}
-
 function lsnOf(rows: readonly WrittenRow[]): Lsn {
   return parseLsn(rows[0]!.lsn);
-}
-
-function placeKey({ commitLsn, walHigh, walLow, ordinal }: WalPosition): string {
-  return `${commitLsn} ${lsnFromParts(walHigh, walLow)} ${ordinal}`;
 }
 
 function keyOf(slotName: string): number {

@@ -1,7 +1,7 @@
 import { isBeyond } from '../../changes/wal-position.js';
 import type { WalPosition } from '../../interfaces/wal-position.interface.js';
-import { lsnParts, parseLsn, type Lsn } from '../../protocol/lsn.js';
-import type { PlaceRow, SpanRow } from './effects.sql.js';
+import { lsnFromParts, lsnParts, parseLsn, type Lsn } from '../../protocol/lsn.js';
+import type { PlaceRow, SpanRow } from './call.sql.js';
 
 /** Everything that a handler was given from here up to there is done. */
 export interface Span {
@@ -27,4 +27,27 @@ export function spansOf(rows: readonly SpanRow[]): Span[] {
 
 export function placeOfRow({ commit_lsn, wal_lsn, ordinal }: PlaceRow): WalPosition {
   return { commitLsn: parseLsn(commit_lsn), ...lsnParts(parseLsn(wal_lsn)), ordinal: Number(ordinal) };
+}
+
+/**
+ * What a call has claimed, and nobody has done before: what could be claimed although a span covers it is done by somebody
+ * else.
+ *
+ * @param wanted indexes of `places`
+ * @param rows what the handler's spans are, by an answer that is newer than the claim
+ * @returns those of `wanted`, in the order of the stream
+ */
+export function claimedOf(
+  claimed: readonly PlaceRow[],
+  places: readonly WalPosition[],
+  wanted: readonly number[],
+  rows: readonly SpanRow[],
+): number[] {
+  const spans = spansOf(rows);
+  const keys = new Set(claimed.map((row) => placeKey(placeOfRow(row))));
+  return wanted.filter((index) => keys.has(placeKey(places[index]!)) && !isCovered(places[index]!, spans));
+}
+
+function placeKey({ commitLsn, walHigh, walLow, ordinal }: WalPosition): string {
+  return `${commitLsn} ${lsnFromParts(walHigh, walLow)} ${ordinal}`;
 }
