@@ -133,6 +133,40 @@ describe('transactional handlers in trouble', () => {
   });
 });
 
+describe('transactional handlers that take what is prepared away', () => {
+  const apps = new TestApplications();
+  let db: TestDatabase;
+
+  beforeEach(async () => {
+    db = await createDatabase();
+    await db.query(TABLES);
+  });
+  afterEach(async () => {
+    await apps.close();
+    await db.drop();
+  });
+
+  it('are told so, and find it again', async () => {
+    const failing = new Set(['returns', 'throws']);
+    const app = await apps.start({ connection: db.url, slot: db.slot(), service: 'shop' }, [
+      handlerOf(async (change, context) => {
+        await book(change, context);
+        const [how] = failing;
+        if (how === undefined) return;
+        failing.delete(how);
+        await context.client.query(`DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$`);
+        if (how === 'throws') throw new Error('on purpose');
+      }),
+    ]);
+    await db.query('INSERT INTO orders VALUES (1)');
+    await waitFor(async () => (await db.query('SELECT FROM booked')).length === 1, 'the order');
+    expect(app.logs.find(/Handler orders has deallocated what is prepared in the session/)).toBeDefined();
+    expect(app.listener.stats().failures).toBe(2);
+    await db.query('INSERT INTO orders VALUES (2)');
+    await waitFor(async () => (await db.query('SELECT FROM booked')).length === 2, 'the next one');
+  });
+});
+
 describe('transactional handlers on a server of their own', () => {
   let server: PostgresServer | undefined;
   const folders: string[] = [];

@@ -3,6 +3,7 @@ import type { Client } from 'pg';
 import type { ConnectionTarget } from '../../connection/connection-target.js';
 import { asError } from '../../errors/as-error.js';
 import { SlotInUseError } from '../../errors/replication.error.js';
+import { sqlState } from '../../errors/sql-state.js';
 import type {
   EffectsStore,
   EffectsTask,
@@ -204,7 +205,7 @@ export class PgEffectsStore implements EffectsStore {
             : [];
       return { xid: worth.xid, open };
     } catch (error) {
-      await this.rollback(session);
+      await this.rollback(session, error);
       if (error instanceof SlotInUseError) throw error;
       throw this.errors.interrupted(handler, session.loss ?? asError(error));
     } finally {
@@ -272,7 +273,7 @@ export class PgEffectsStore implements EffectsStore {
       if (isFailover) this.wrote(answers[2]!.rows as WrittenRow[]);
     } catch (error) {
       const { loss } = session;
-      await this.rollback(session);
+      await this.rollback(session, error);
       if (loss !== null && session.satTooLong) throw loss;
       if (loss !== null || isCommitInterrupted(error)) throw this.errors.interrupted(handler, loss ?? asError(error));
       throw this.errors.misuse(handler, error);
@@ -299,12 +300,15 @@ export class PgEffectsStore implements EffectsStore {
   /**
    * Where it cannot be, the session goes, and the server rolls back.
    *
+   * @param reason what a statement of ours failed with, if one did
    * @returns whether there was no answer, as where the handler has left a cursor open
    */
-  private async rollback(session: EffectsSession): Promise<boolean> {
+  private async rollback(session: EffectsSession, reason?: unknown): Promise<boolean> {
     if (session.loss !== null) return false;
     try {
       await session.ask('ROLLBACK');
+      // The next call finds another session, with what has to be prepared.
+      if (sqlState(reason) === call.NOT_PREPARED) session.destroy(asError(reason));
       return false;
     } catch (error) {
       const isStuck = session.loss === null && isTimeout(error);
