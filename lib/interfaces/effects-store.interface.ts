@@ -68,6 +68,8 @@ export interface EffectsStore {
    * happens where `history` is not that of the stream.
    */
   fold(handler: string, history: StreamHistory, upTo: WalPosition): Promise<void>;
+  /** The history of the stream is over: nothing is done in it any more. */
+  forget(): void;
   /** End of the log after the last commit of effects; 0 where it does not matter. */
   readonly writtenUpTo: bigint;
   /** What runs is rolled back. */

@@ -12,13 +12,18 @@ export class DeliveryProgress {
   private deliveredEnd: Lsn = INVALID_LSN;
   private entered: StreamHistory | null = null;
   private eraNumber = 0;
+  /** `deliveredEnd` is of the history before. */
+  private isReachedElsewhere = false;
 
   /** Counts the histories: what began in one era says nothing in another. */
   get era(): number {
     return this.eraNumber;
   }
 
-  /** End of the furthest unit that handlers of this process have finished, in the history that it knows of; 0: none. */
+  /**
+   * How far handlers of this process have come; 0: they have not begun. In the history before, until it has been judged
+   * what of it is missing in the present one.
+   */
   get reached(): Lsn {
     return this.deliveredEnd;
   }
@@ -28,27 +33,39 @@ export class DeliveryProgress {
     return this.entered;
   }
 
-  /** Whether the positions known so far are of another history: a different cluster, a promotion, a server that was put back. */
-  isForeign({ systemIdentifier, timeline, walEnd }: SystemIdentity): boolean {
-    // A server whose log ends before what we have settled was put back to an earlier state: the log is written anew.
-    const isRewound = walEnd < this.settledEnd || walEnd < this.lastMessage;
-    const { entered } = this;
-    const isSame = entered?.systemIdentifier === systemIdentifier && entered.timeline === timeline;
-    return isRewound || (entered !== null && !isSame);
-  }
-
-  /** Tells whose positions come next. @returns whether the ones known so far mean nothing any more, and so were forgotten */
-  enter(identity: SystemIdentity): boolean {
-    const isOther = this.isForeign(identity);
+  /**
+   * Tells whose positions come next. Once: a server that was put back is known by its log for as long as that is short.
+   *
+   * @param handedOver the furthest commit of which handlers have something; 0: none
+   * @returns whether the positions known so far mean nothing any more, and so were forgotten
+   */
+  enter(identity: SystemIdentity, handedOver: Lsn = INVALID_LSN): boolean {
+    const isOther = this.isOther(identity, handedOver);
     if (isOther) {
       this.eraNumber++;
       this.settledEnd = INVALID_LSN;
       this.lastMessage = INVALID_LSN;
-      this.deliveredEnd = INVALID_LSN;
+      this.delivered(handedOver);
+      this.isReachedElsewhere = true;
     }
     const { systemIdentifier, timeline } = identity;
     if (isOther || this.entered === null) this.entered = { systemIdentifier, timeline };
     return isOther;
+  }
+
+  /** What was reached in the history before has been looked at. */
+  judged(): void {
+    if (this.isReachedElsewhere) this.deliveredEnd = INVALID_LSN;
+    this.isReachedElsewhere = false;
+  }
+
+  /** A different cluster, a promotion, or a server that was put back: its log ends before what we have seen of it. */
+  private isOther({ systemIdentifier, timeline, walEnd }: SystemIdentity, handedOver: Lsn): boolean {
+    const { entered } = this;
+    if (entered === null) return false;
+    if (entered.systemIdentifier !== systemIdentifier || entered.timeline !== timeline) return true;
+    const reached = this.isReachedElsewhere ? INVALID_LSN : this.deliveredEnd;
+    return [this.settledEnd, this.lastMessage, reached, handedOver].some((lsn) => walEnd < lsn);
   }
 
   /** A transaction is settled where its commit record lies before the end of the settled prefix. */

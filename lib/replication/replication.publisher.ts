@@ -27,7 +27,7 @@ import { DecodeError } from '../errors/decode.error.js';
 import type { Borrower, DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
-import type { Lsn } from '../protocol/lsn.js';
+import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
 import type { PrimaryKeys } from '../connection/primary-keys.js';
 import { AckTracker, type AckUnit } from './ack-tracker.js';
 import type { DeliveryProgress } from './delivery-progress.js';
@@ -147,10 +147,10 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
     this.options.received(message.endLsn);
     this.options.counters.transactionsReceived++;
     if (this.isEmpty) this.tracker.settle(unit, false);
-    else if (this.isSettledBefore) this.tracker.settle(unit);
+    else if (this.isSettledBefore) this.tracker.settle(unit, true, this.sink.writtenUpTo);
     else if (this.needsSink(transaction.commitLsn)) {
       this.sink.commit(new CommittedTransaction(transaction, this.tally), this.deliveryUnit(unit));
-    } else this.tracker.settle(unit, false);
+    } else this.tracker.settle(unit, false, this.isHandedBefore ? this.sink.writtenUpTo : INVALID_LSN);
   }
 
   /**
@@ -225,9 +225,8 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
     const unit = this.tracker.open();
     this.tracker.close(unit, message.lsn);
     this.options.received(message.lsn);
-    if (!this.sink.wantsMessage(message.prefix) || progress.isMessageSettled(message.lsn)) {
-      return this.tracker.settle(unit, false);
-    }
+    if (!this.sink.wantsMessage(message.prefix)) return this.tracker.settle(unit, false);
+    if (progress.isMessageSettled(message.lsn)) return this.tracker.settle(unit, false, this.sink.writtenUpTo);
     const event = LogicalMessageEvent.alone(app, message, history);
     this.sink.message(event, this.bytes, this.deliveryUnit(unit, message.lsn));
   }

@@ -138,11 +138,12 @@ export class ReplicationSession implements ReplicationListener {
     const replication = (this.replication = await connectReplication(target, this.giveUp.signal));
     await pinSessionSettings(replication);
     const identity = await identifySystem(replication, target);
-    // Before anything is judged, which may end in an error: nothing of a history that is gone may be recorded here.
-    if (progress.isForeign(identity)) sink.forget();
+    // Before anything is judged, which may end in an error: nothing of a history that is gone may be recorded here, and
+    // the next time the log may be as long as it was.
+    if (progress.enter(identity, sink.handedOver?.commitLsn)) sink.forget();
     await life.judge(plain, replication, found, identity, progress.reached);
+    progress.judged();
     const entry = await life.provide(plain, replication, found, facts.version);
-    progress.enter(identity);
     this.tellOfNewSlot(entry, isNew);
     this.beganAt = entry.slot.confirmedLsn;
     progress.confirmedUpTo(this.beganAt);

@@ -57,6 +57,19 @@ const IF_HELD = `(SELECT held FROM held)`;
 export const PARK = `${heldBy(COLUMNS.length + 1)}, parked AS (${parkWhere('held')})
 SELECT held, (SELECT id FROM parked) AS id FROM held`;
 
+/** Places in the parameters of `PARK`. */
+export const [HANDLER, APP] = ['handler', 'app'].map((name) => COLUMNS.findIndex(([each]) => each === name)) as [
+  number,
+  number,
+];
+
+/**
+ * Before `PARK_CLAIMING`, in its transaction: what is folded meanwhile would leave the claims after that has looked at the
+ * spans. $1 system identifier, $2 app, $3 handler.
+ */
+export const PROGRESS_TURN = `SELECT id FROM ${OWN_SCHEMA}.progress
+ WHERE system_identifier = $1::text AND app = $2::text AND handler = $3::text FOR NO KEY UPDATE`;
+
 /**
  * The same for a transactional handler, whose claim of the change goes with it: what is claimed already is done, and is
  * not parked. Behind the parameters of `PARK`: the system identifier and the timeline, as the names of log files have it,

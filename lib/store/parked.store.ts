@@ -9,7 +9,7 @@ import { ParkingError } from '../errors/delivery.error.js';
 import { PgListenerError } from '../errors/pg-listener.error.js';
 import { SlotInUseError } from '../errors/replication.error.js';
 import { sqlState } from '../errors/sql-state.js';
-import { parseLsn, type Lsn } from '../protocol/lsn.js';
+import type { Lsn } from '../protocol/lsn.js';
 import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { ParkedChange, ParkedFilter } from '../interfaces/parked.interface.js';
@@ -20,6 +20,7 @@ import type {
   ParkedWork,
   ParkingRequest,
 } from '../interfaces/parked-store.interface.js';
+import { inTransaction } from './in-transaction.js';
 import { ensureOwnTables } from './own-tables.js';
 import {
   keysOf,
@@ -34,7 +35,7 @@ import * as sql from './parked.sql.js';
 import { StoreSession } from './store-session.js';
 import type { StreamLease } from './stream-lease.js';
 import { timelineName } from './timeline.js';
-import { WRITTEN, type WrittenRow } from './written.js';
+import { logEnd } from './written.js';
 
 /** Rows of one answer: a query must be over before its time is. */
 const KEYS_AT_ONCE = 10_000;
@@ -98,8 +99,8 @@ export class PgParkedStore implements ParkedStore {
   }
 
   async keys(): Promise<ParkedKeys[]> {
-    // A stream begins: what was written to the server before it may have been another history.
-    this.writtenUpTo = 0n;
+    // A stream begins: what it brings again may be parked, by a commit that lies before this, and in this history.
+    if (this.options.isFailover) this.writtenUpTo = await this.ask(true, logEnd);
     const found: ParkedKeys[] = [];
     for (;;) {
       const after = found.at(-1)?.id ?? '0';
@@ -216,18 +217,28 @@ export class PgParkedStore implements ParkedStore {
 
   private async insertOnce(client: Client, parameters: unknown[], claim: StreamHistory | null): Promise<string | null> {
     if (claim === null) return (await this.underLease(client, sql.PARK, parameters))[0]?.id ?? null;
-    const where = [claim.systemIdentifier, timelineName(claim.timeline)];
+    const row = await inTransaction(client, () => this.parkClaiming(client, parameters, claim));
+    if (row!.known) return row!.id;
+    throw new ParkingError('A change of a transactional handler cannot be parked: the row of its progress is gone', {
+      app: this.options.app,
+      hint: 'it is made anew when the stream begins the next time: restart the app.',
+    });
+  }
+
+  private async parkClaiming(
+    client: Client,
+    parameters: unknown[],
+    { systemIdentifier, timeline }: StreamHistory,
+  ): Promise<{ id: string | null; known: boolean } | undefined> {
+    await client.query(sql.PROGRESS_TURN, [systemIdentifier, parameters[sql.APP], parameters[sql.HANDLER]]);
+    const where = [systemIdentifier, timelineName(timeline)];
     const [row] = await this.askUnderLease<{ id: string | null; known: boolean }>(
       client,
       sql.PARK_CLAIMING,
       parameters,
       where,
     );
-    if (row!.known) return row!.id;
-    throw new ParkingError('A change of a transactional handler cannot be parked: the row of its progress is gone', {
-      app: this.options.app,
-      hint: 'it is made anew when the stream begins the next time: restart the app.',
-    });
+    return row;
   }
 
   /**
@@ -339,9 +350,4 @@ export class PgParkedStore implements ParkedStore {
       });
     }
   }
-}
-
-async function logEnd(client: Client): Promise<Lsn> {
-  const { rows } = await client.query<WrittenRow>(WRITTEN);
-  return parseLsn(rows[0]!.lsn);
 }

@@ -23,5 +23,7 @@ export class MemoryEffectsStore implements EffectsStore {
 
   async fold(): Promise<void> {}
 
+  forget(): void {}
+
   async close(): Promise<void> {}
 }

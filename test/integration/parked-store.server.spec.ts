@@ -4,9 +4,12 @@ import pg from 'pg';
 import { ConnectionError, SlotInUseError } from '#lib/errors/replication.error.js';
 import { ParkingError } from '#lib/errors/delivery.error.js';
 import { parseLsn } from '#lib/protocol/lsn.js';
+import { ensureOwnTables } from '#lib/store/own-tables.js';
+import { EFFECTS_TABLES } from '#lib/store/own-tables.sql.js';
 import type { ParkedStore } from '#lib/interfaces/parked-store.interface.js';
 import { connect, createDatabase, lockWaiters, type TestDatabase } from '../support/database.js';
 import { openStore } from '../support/parked/open-store.js';
+import { HISTORY } from '../support/history.js';
 import { parkingOf, WireSource, type Received } from '../support/parked/wire-source.js';
 import { startProxy } from '../support/proxy.js';
 import { sleep, waitFor } from '../support/wait.js';
@@ -64,12 +67,36 @@ describe('the store of parked changes on a server', () => {
     await second.park(parking(1));
     await third.park(parking(1));
     expect(third.writtenUpTo).toBeGreaterThanOrEqual(second.writtenUpTo);
-    // Another stream, and perhaps another history.
-    await third.keys();
-    expect(third.writtenUpTo).toBe(0n);
+    // Another stream: what it brings again lies before the end of its log.
+    const fourth = open(db.url, { isFailover: true, slotName: 'same' });
+    await fourth.keys();
+    expect(fourth.writtenUpTo).toBeGreaterThanOrEqual(third.writtenUpTo);
     const other = open(db.url);
     await other.park(parking(2));
     expect(other.writtenUpTo).toBe(0n);
+  });
+
+  it('parks nothing for a transactional handler that is folded just now: it waits for that, and looks then', async () => {
+    const store = open(db.url);
+    const folding = await connect(db.url);
+    try {
+      await ensureOwnTables(folding, EFFECTS_TABLES);
+      const { systemIdentifier } = HISTORY;
+      await folding.query(
+        `INSERT INTO nestjs_pg_listener.progress (system_identifier, app, handler) VALUES ($1, 'default', 'Orders.on')`,
+        [systemIdentifier],
+      );
+      await folding.query(`BEGIN; SELECT FROM nestjs_pg_listener.progress FOR NO KEY UPDATE;
+        INSERT INTO nestjs_pg_listener.spans SELECT id, 'shop', '0/0', 'FFFF/0', '0/0', 0 FROM nestjs_pg_listener.progress`);
+      const parked = store.park(parkingOf(changes[0]!, { claims: true }));
+      await lockWaiters(db);
+      await folding.query('COMMIT');
+      expect(await parked).toBeNull();
+    } finally {
+      await folding.end();
+    }
+    expect(await db.query(`SELECT FROM ${PARKED}`)).toEqual([]);
+    expect(await db.query('SELECT FROM nestjs_pg_listener.claims')).toEqual([]);
   });
 
   async function createRole(settings: readonly string[] = []): Promise<{ role: string; url: string }> {

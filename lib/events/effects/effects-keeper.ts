@@ -55,7 +55,7 @@ export class EffectsKeeper {
     if (this.isEmpty) return;
     await this.store.open(stream);
     const { history } = stream;
-    if (history !== this.history) this.forget();
+    if (history !== this.history) this.folded.clear();
     this.history = history;
     for (const { prefix } of this.calls.values()) prefix.enter(history);
     this.timer ??= setInterval(() => void this.fold(), FOLD_MS).unref();
@@ -69,6 +69,7 @@ export class EffectsKeeper {
   /** Positions mean nothing any more. */
   forget(): void {
     this.history = null;
+    this.store.forget();
     this.folded.clear();
     for (const { prefix } of this.calls.values()) prefix.forget();
   }

@@ -1,3 +1,5 @@
+// Not the global ones: a user's test that has put fake timers in must not stop the stream.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool, type PoolClient, type QueryResult } from 'pg';
 import { socketOf } from '../../connection/connection.js';
 import { poolConfig, type ConnectionTarget } from '../../connection/connection-target.js';
@@ -11,6 +13,8 @@ import { SYSTEM } from './call.sql.js';
 const QUERY_TIMEOUT_MS = 15_000;
 const IDLE_MS = 10_000;
 const MOST_LOST = 100;
+const REST_MS = 1_000;
+const LOOK_MS = 5;
 /** A handler that sits in its transaction for too long, for the server's settings: its own fault, not the path's. */
 const SAT_TOO_LONG = new Set(['25P03', '25P04']);
 /** Our own answers are read as they come, whatever parsers the user has set. */
@@ -49,6 +53,13 @@ export class EffectsSession {
   /** Whether a statement has no answer yet. */
   get isWaiting(): boolean {
     return !(this.client as unknown as { readyForQuery: boolean }).readyForQuery;
+  }
+
+  /** @returns whether the last statement has its answer, within a second: a cursor that was left open has none. */
+  async comesToRest(): Promise<boolean> {
+    const deadline = Date.now() + REST_MS;
+    while (this.isWaiting && !this.isLost && Date.now() < deadline) await sleep(LOOK_MS);
+    return !this.isWaiting;
   }
 
   /** Of all answers. */

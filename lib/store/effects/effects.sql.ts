@@ -37,8 +37,8 @@ export const READ_SPANS = `SELECT progress_id, slot_name, from_lsn, ${PLACE} FRO
  * $1 progress, $2 the slot, $3 where its span begins, $4 to $6 up to where, $7 the timeline that they belong to.
  *
  * In one statement: a place must not leave the claims before a span covers it. What lies beyond the end of the log belongs
- * to one that the server has lost. Spans of others that lie within are said with ours; two processes that did that to each other would wait for each other,
- * hence the turn.
+ * to one that the server has lost. Spans of slots for one connection that lie within are said with ours; two processes that did that to each other
+ * would wait for each other, hence the turn.
  */
 export const FOLD = `WITH turn AS MATERIALIZED (
   SELECT id FROM ${PROGRESS} WHERE id = $1::bigint FOR NO KEY UPDATE
@@ -52,7 +52,8 @@ export const FOLD = `WITH turn AS MATERIALIZED (
   RETURNING progress_id
 ), within AS (
   DELETE FROM ${SPANS} AS s USING moved
-   WHERE s.progress_id = moved.progress_id AND (s.slot_name, s.from_lsn) <> ($2::text, $3::pg_lsn) AND s.from_lsn >= $3::pg_lsn
+   WHERE s.progress_id = moved.progress_id AND s.slot_name IN ('', $2::text)
+     AND (s.slot_name, s.from_lsn) <> ($2::text, $3::pg_lsn) AND s.from_lsn >= $3::pg_lsn
      AND (s.commit_lsn, s.wal_lsn, s.ordinal) <= ($4::pg_lsn, $5::pg_lsn, $6::integer)
 )
 DELETE FROM ${CLAIMS} AS c USING moved
@@ -60,19 +61,26 @@ DELETE FROM ${CLAIMS} AS c USING moved
    AND (c.commit_lsn, c.wal_lsn, c.ordinal) <= ($4::pg_lsn, $5::pg_lsn, $6::integer)`;
 
 /**
- * $1 progress of several handlers. What slots of one connection only have left behind: no slot of the database can bring
- * again what is older than the oldest log that one of them keeps. A handler that has had a slot with a name is left alone:
- * a standby may have that slot as it was before.
+ * A slot begins anew: what its span was before is over, also if nothing comes for a handler until the next connection.
+ * $1 progress of several handlers, $2 the slot, $3 where it begins. It covers nothing yet.
  */
-export const PRUNE = `WITH oldest AS (
-  SELECT min(restart_lsn) AS lsn FROM pg_catalog.pg_replication_slots WHERE database = current_database()
-), lost AS (
-  SELECT id FROM ${PROGRESS} AS p WHERE id = ANY ($1::bigint[])
-     AND NOT EXISTS (SELECT FROM ${SPANS} AS s WHERE s.progress_id = p.id AND s.slot_name <> '')
-), spans AS (
-  DELETE FROM ${SPANS} AS s USING oldest, lost WHERE s.progress_id = lost.id AND s.commit_lsn < oldest.lsn
+export const BEGIN_SPANS = `INSERT INTO ${SPANS} (progress_id, slot_name, from_lsn, ${PLACE})
+SELECT unnest($1::bigint[]), $2::text, $3::pg_lsn, $3::pg_lsn, '0/0'::pg_lsn, 0
+ON CONFLICT DO NOTHING`;
+
+/**
+ * $1 progress of several handlers. What slots that are gone have left behind, of one connection only or dropped: no slot
+ * of the database can bring again what is older than the oldest log that one of them keeps. Not before a day has gone by:
+ * a process may have it in hand still, and a standby the slot.
+ */
+export const PRUNE = `WITH stale AS (
+  DELETE FROM ${SPANS} AS s WHERE progress_id = ANY ($1::bigint[]) AND folded_at < now() - interval '1 day'
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots AS r WHERE r.slot_name = s.slot_name)
+     AND commit_lsn < (SELECT min(restart_lsn) FROM pg_catalog.pg_replication_slots WHERE database = current_database())
+  RETURNING s.progress_id, s.commit_lsn, s.wal_lsn, s.ordinal
 )
-DELETE FROM ${CLAIMS} AS c USING oldest, lost WHERE c.progress_id = lost.id AND c.commit_lsn < oldest.lsn`;
+DELETE FROM ${CLAIMS} AS c USING stale AS s
+ WHERE c.progress_id = s.progress_id AND (c.commit_lsn, c.wal_lsn, c.ordinal) <= (s.commit_lsn, s.wal_lsn, s.ordinal)`;
 
 /**
  * Ends the transactions of those who had the stream before: one that is frozen would keep what it has claimed, and what

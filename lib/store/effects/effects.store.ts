@@ -12,11 +12,11 @@ import type {
 } from '../../interfaces/effects-store.interface.js';
 import type { ListenerLogger } from '../../interfaces/listener-logger.interface.js';
 import type { WalPosition } from '../../interfaces/wal-position.interface.js';
-import { formatLsn, lsnFromParts, parseLsn, type Lsn } from '../../protocol/lsn.js';
+import { formatLsn, laterLsn, lsnFromParts, parseLsn, type Lsn } from '../../protocol/lsn.js';
 import { StoreSession } from '../store-session.js';
 import type { StreamLease } from '../stream-lease.js';
 import { timelineName } from '../timeline.js';
-import { WRITTEN, type WrittenRow } from '../written.js';
+import { logEnd, WRITTEN, writtenIn } from '../written.js';
 import { EffectsSessions, type EffectsSession } from './effects-sessions.js';
 import { CallErrors } from './call-errors.js';
 import * as call from './call.sql.js';
@@ -101,7 +101,7 @@ export class PgEffectsStore implements EffectsStore {
       if (this.options.isMarked) await requireOriginRights(client, this.target);
       const found = await readProgress(client, this.options, stream, this.options.logger);
       // What it has passed is not looked at again: the commits behind it lie before this, and in this history.
-      if (this.options.isFailover) this.writtenUpTo = lsnOf((await client.query<WrittenRow>(WRITTEN)).rows);
+      if (this.options.isFailover) this.writtenUpTo = await logEnd(client);
       return found;
     });
     await this.endEarlier();
@@ -117,7 +117,7 @@ export class PgEffectsStore implements EffectsStore {
     if (wanted.length === 0) return undefined;
     const session = await this.sessions.lend(opened.stream.history.systemIdentifier, task.signal);
     try {
-      return await this.transaction(session, task, progress, wanted);
+      return await this.transaction(session, task, opened, wanted);
     } finally {
       session.release();
     }
@@ -132,6 +132,10 @@ export class PgEffectsStore implements EffectsStore {
     const place = [formatLsn(upTo.commitLsn), formatLsn(lsnFromParts(upTo.walHigh, upTo.walLow)), upTo.ordinal];
     const span = [id, spanName(opened.stream), formatLsn(from), ...place];
     await this.ask(sql.FOLD, [...span, timelineName(history.timeline)]);
+  }
+
+  forget(): void {
+    this.opened = null;
   }
 
   async close(): Promise<void> {
@@ -159,10 +163,10 @@ export class PgEffectsStore implements EffectsStore {
   private async transaction<T>(
     session: EffectsSession,
     task: EffectsTask<T>,
-    progress: HandlerProgress,
+    opened: Opened,
     wanted: readonly number[],
   ): Promise<T | undefined> {
-    const begun = await this.begin(session, task, progress, wanted);
+    const begun = await this.begin(session, task, opened, wanted);
     if (begun.open.length === 0) {
       await this.leave(session, task);
       return undefined;
@@ -176,11 +180,12 @@ export class PgEffectsStore implements EffectsStore {
   private async begin<T>(
     session: EffectsSession,
     { handler, places, parkedId }: EffectsTask<T>,
-    { id: progressId }: HandlerProgress,
+    { stream, progress }: Opened,
     wanted: readonly number[],
   ): Promise<Begun> {
     const { lease, storeSlot } = this.options;
     const { epoch } = lease;
+    const { id: progressId } = progress.get(handler)!;
     const statement = { mark: this.mark, slotName: this.leaseSlot, progressId };
     this.watch.claiming(session);
     try {
@@ -196,7 +201,7 @@ export class PgEffectsStore implements EffectsStore {
       const worth = spans[0];
       if (worth === undefined) throw this.errors.lostProgress(handler);
       this.refuseForeign(worth, epoch);
-      this.refuseOtherLog(session, worth, parkedId === null ? places[wanted.at(-1)!]! : null);
+      this.refuseOtherLog(session, stream.history, worth, parkedId === null ? places[wanted.at(-1)!]! : null);
       const open =
         parkedId === null
           ? claimedOf(answers[2]!.rows as call.PlaceRow[], places, wanted, spans)
@@ -223,15 +228,18 @@ export class PgEffectsStore implements EffectsStore {
     }
   }
 
-  /** @param last of the places that the call is for; null: it is for none of the present log */
+  /**
+   * @param history of the stream when the call began
+   * @param last of the places that the call is for; null: it is for none of the present log
+   */
   private refuseOtherLog(
     session: EffectsSession,
+    history: StreamHistory,
     { timeline, log_end }: call.WorthRow,
     last: WalPosition | null,
   ): void {
-    const { opened } = this;
-    if (opened === null) throw new Error('the stream has ended');
-    const isOther = timeline !== timelineName(opened.stream.history.timeline);
+    // While it waited for its connection, that may have become one to somewhere else.
+    const isOther = timeline !== timelineName(history.timeline) || this.opened?.stream.history !== history;
     const isLost = last !== null && last.commitLsn >= parseLsn(log_end);
     if (!isOther && !isLost) return;
     // The next call may find the right server behind the same address.
@@ -243,7 +251,8 @@ export class PgEffectsStore implements EffectsStore {
     const lent = lendClient(session.client, this.target.app, handler);
     try {
       const value = await body(lent.client, open);
-      if (session.isWaiting && !session.isLost) throw this.leftOpen(session, handler);
+      const isOpen = lent.pending > 0 || (lent.hasSubmitted && !(await session.comesToRest()));
+      if (isOpen && !session.isLost) throw this.leftOpen(session, handler);
       return value;
     } catch (error) {
       lent.takeBack();
@@ -270,7 +279,7 @@ export class PgEffectsStore implements EffectsStore {
     const { isFailover } = this.options;
     try {
       const answers = await session.ask(call.commit(xid, isFailover));
-      if (isFailover) this.wrote(answers[2]!.rows as WrittenRow[]);
+      if (isFailover) this.wrote(answers[2]!.rows as object[]);
     } catch (error) {
       const { loss } = session;
       await this.rollback(session, error);
@@ -285,16 +294,15 @@ export class PgEffectsStore implements EffectsStore {
     if (!this.options.isFailover) return void (await this.rollback(session));
     try {
       const answers = await session.ask(`ROLLBACK; ${WRITTEN}`);
-      this.wrote(answers[1]!.rows as WrittenRow[]);
+      this.wrote(answers[1]!.rows as object[]);
     } catch (error) {
       await this.rollback(session);
       throw this.errors.interrupted(handler, session.loss ?? asError(error));
     }
   }
 
-  private wrote(rows: readonly WrittenRow[]): void {
-    const lsn = lsnOf(rows);
-    if (lsn > this.writtenUpTo) this.writtenUpTo = lsn;
+  private wrote(rows: readonly object[]): void {
+    this.writtenUpTo = laterLsn(this.writtenUpTo, writtenIn(rows));
   }
 
   /**
@@ -342,10 +350,6 @@ export class PgEffectsStore implements EffectsStore {
   private get mark(): call.CallMark {
     return { slotKey: this.slotKey, epochKey: Number(BigInt.asIntN(32, this.options.lease.epoch ?? 0n)) };
   }
-}
-
-function lsnOf(rows: readonly WrittenRow[]): Lsn {
-  return parseLsn(rows[0]!.lsn);
 }
 
 function keyOf(slotName: string): number {

@@ -9,12 +9,35 @@ const NOT_FOR_HANDLERS = new Set<string | symbol>(['release', 'end', 'connect', 
 /** A client as a handler gets it: of no use when the call is over, and unable to end the transaction. */
 export interface LentClient {
   readonly client: PoolClient;
+  /** Queries whose promises or callbacks are not settled. */
+  readonly pending: number;
+  /** Something else was given to `query`, such as a cursor: only the connection tells whether it is over. */
+  readonly hasSubmitted: boolean;
   /** The call is over. */
   takeBack(): void;
 }
 
 export function lendClient(client: PoolClient, app: string, handler: string): LentClient {
   let isOver = false;
+  let pending = 0;
+  let hasSubmitted = false;
+  const settled = (): void => void pending--;
+  const watched = (given: unknown[]): unknown => {
+    const callback = given.at(-1);
+    const isCallback = typeof callback === 'function';
+    const settling = (...answer: unknown[]): unknown => {
+      settled();
+      return (callback as (...answer: unknown[]) => unknown)(...answer);
+    };
+    const parameters = isCallback ? [...given.slice(0, -1), settling] : given;
+    const result: unknown = (client.query as (...each: unknown[]) => unknown).apply(client, parameters);
+    if (isCallback) pending++;
+    else if (result instanceof Promise) {
+      pending++;
+      result.then(settled, settled);
+    } else hasSubmitted = true;
+    return result;
+  };
   const refuse = (what: string, hint: string): never => {
     throw new TransactionMisuseError(`Handler ${handler} ${what}`, { app, hint });
   };
@@ -31,7 +54,7 @@ export function lendClient(client: PoolClient, app: string, handler: string): Le
         'the package commits when the handler returns, and rolls back when it throws; within, use SAVEPOINT.',
       );
     }
-    return (client.query as (...parameters: unknown[]) => unknown).apply(client, given);
+    return watched(given);
   };
   const lent = new Proxy(client, {
     get(target, property) {
@@ -43,7 +66,16 @@ export function lendClient(client: PoolClient, app: string, handler: string): Le
       return typeof value === 'function' ? (value as (...parameters: never[]) => unknown).bind(target) : value;
     },
   });
-  return { client: lent, takeBack: () => void (isOver = true) };
+  return {
+    client: lent,
+    get pending() {
+      return pending;
+    },
+    get hasSubmitted() {
+      return hasSubmitted;
+    },
+    takeBack: () => void (isOver = true),
+  };
 }
 
 /** Of a text, of node-postgres' `{ text }`, or of a cursor. */

@@ -3,10 +3,18 @@ import { OWN_SCHEMA } from '../../changes/own-schema.js';
 import { ServerSetupError } from '../../errors/replication.error.js';
 import type { StreamStart } from '../../interfaces/effects-store.interface.js';
 import type { ListenerLogger } from '../../interfaces/listener-logger.interface.js';
-import { parseLsn, type Lsn } from '../../protocol/lsn.js';
+import { formatLsn, parseLsn, type Lsn } from '../../protocol/lsn.js';
 import { EFFECTS_TABLES } from '../own-tables.sql.js';
 import { ensureOwnTables } from '../own-tables.js';
-import { ENTER, PRUNE, READ_PROGRESS, READ_SPANS, type KeptSpanRow, type ProgressRow } from './effects.sql.js';
+import {
+  BEGIN_SPANS,
+  ENTER,
+  PRUNE,
+  READ_PROGRESS,
+  READ_SPANS,
+  type KeptSpanRow,
+  type ProgressRow,
+} from './effects.sql.js';
 import { spansOf, type Span } from './spans.js';
 
 export interface ProgressOwner {
@@ -80,7 +88,9 @@ async function withSpans(
   ids: ReadonlyMap<string, string>,
 ): Promise<Map<string, HandlerProgress>> {
   const all = [[...ids.values()]];
-  if (stream.slotName === null) await client.query(PRUNE, all);
+  await client.query(PRUNE, all);
+  const { slotName, isContinued, from } = stream;
+  if (slotName !== null && !isContinued) await client.query(BEGIN_SPANS, [...all, slotName, formatLsn(from)]);
   const { rows } = await client.query<KeptSpanRow>(READ_SPANS, all);
   const progress = new Map<string, HandlerProgress>();
   for (const [handler, id] of ids) {

@@ -65,4 +65,31 @@ describe('DeliveryProgress', () => {
     expect(progress.enter(identity('7000', '1', 899n))).toBe(true);
     expect(progress.isSettled(1n)).toBe(false);
   });
+
+  it('knows such a server by anything that was seen of the log, and finds it out once: it may have grown the next time', () => {
+    const before = (): void => {
+      progress = new DeliveryProgress();
+      progress.enter(identity('7000', '1', 1_000n));
+      progress.settledUpTo(400n);
+    };
+    before();
+    progress.delivered(900n);
+    expect(progress.enter(identity('7000', '1', 899n))).toBe(true);
+    before();
+    expect(progress.enter(identity('7000', '1', 500n), 500n)).toBe(false);
+    const { history, era } = progress;
+    expect(progress.enter(identity('7000', '1', 499n), 500n)).toBe(true);
+    expect([progress.history, progress.era]).toEqual([history, era + 1]);
+    expect(progress.history).not.toBe(history);
+    // Not judged yet: an error came in between.
+    expect(progress.reached).toBe(500n);
+    expect(progress.enter(identity('7000', '1', 480n))).toBe(false);
+    expect(progress.reached).toBe(500n);
+    progress.judged();
+    expect(progress.reached).toBe(0n);
+    progress.delivered(490n);
+    progress.judged();
+    expect(progress.reached).toBe(490n);
+    expect(progress.enter(identity('7000', '1', 2_000n), 490n)).toBe(false);
+  });
 });

@@ -37,6 +37,22 @@ describe('on a new connection', () => {
     expect(second.tracker).toMatchObject({ confirmable: 0x230n, unsettled: 1 });
   });
 
+  it('what was settled is confirmed when the stream has passed what its handlers have written', () => {
+    const first = bench.connect();
+    sendRows(first, 0x200n, [0x100n]);
+    first.send(0x200n, commit(0x200n, 0x230n)).send(0x250n, logicalMessage(false, 0x250n, 'outbox', 'hello'));
+    bench.sink.settleAll();
+    bench.sink.writtenUpTo = 0x400n;
+    const second = bench.connect();
+    sendRows(second, 0x200n, [0x100n]);
+    second.send(0x200n, commit(0x200n, 0x230n)).send(0x250n, logicalMessage(false, 0x250n, 'outbox', 'hello'));
+    expect(second.tracker).toMatchObject({ confirmable: 0n, unsettled: 0 });
+    second.tracker.keepalive(0x3ffn);
+    expect(second.tracker.confirmable).toBe(0n);
+    second.tracker.keepalive(0x400n);
+    expect(second.tracker.confirmable).toBeGreaterThanOrEqual(0x250n);
+  });
+
   it('a transaction that was settled late, by the old connection, is not handed over either', () => {
     const first = bench.connect();
     sendRows(first, 0x200n, [0x100n]);

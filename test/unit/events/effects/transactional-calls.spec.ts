@@ -22,6 +22,7 @@ class FakeStore implements EffectsStore {
 
   async open(): Promise<void> {}
   async fold(): Promise<void> {}
+  forget(): void {}
   async close(): Promise<void> {}
   async run<T>({ places, body }: EffectsTask<T>): Promise<T | undefined> {
     if (this.failure !== null) throw this.failure;
