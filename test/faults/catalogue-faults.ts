@@ -27,11 +27,15 @@ export const CATALOGUE_FAULTS: readonly Fault[] = [
     inject: (run) =>
       every(run, 800, 1_500, async () => {
         const { world } = run;
+        const from = await world.logEnd();
+        let to: bigint | null = null;
+        world.excused.push(({ after, before }) => (to === null || after <= to) && (before === null || before >= from));
         await world.sql('DROP PUBLICATION mine');
         await sleep(world.random.between(100, 500));
         await world.sql('CREATE PUBLICATION mine FOR TABLE items, docs, bulk');
         run.hit();
         await acknowledge(world);
+        to = await world.logEnd();
       }),
     heal: acknowledge,
   },
@@ -95,12 +99,17 @@ async function acknowledge(world: World): Promise<void> {
   }
 }
 
+/** Writers go on for so long after a promotion. */
+const PROMOTED_MS = 3_000;
+
 async function promoteOnce({ world, isTimeUp, hit }: Run): Promise<void> {
   const standby = await startStandby(world.server, { wal_sender_timeout: '3s' });
   try {
     await synchronised(world, standby);
     await sleep(500);
-    // From here on it is behind.
+    // From here on it is behind: what the database keeps, it has by now.
+    const from = await world.logEnd();
+    world.excused.push(({ losses, before }) => losses === 0 && (before === null || before >= from));
     await standby.server.pause('fast');
     while (!isTimeUp()) await sleep(50);
     world.workload.databaseLoses();
@@ -119,6 +128,9 @@ async function promoteOnce({ world, isTimeUp, hit }: Run): Promise<void> {
       await primary.stop('immediate');
       await standby.stop();
     });
+    await acknowledge(world);
+    // The new history has to be delivered as the old one was.
+    await sleep(PROMOTED_MS);
   } catch (error) {
     await standby.stop();
     throw error;

@@ -14,6 +14,8 @@ export interface Evidence {
   readonly handlers: readonly HandlerName[];
   /** Whether somebody saw whole transactions. */
   readonly seesWhole: boolean;
+  /** Positions in journals are those of commits: they tell the order of transactions. */
+  readonly hasCommitLsns: boolean;
   /** Those that the database has. */
   readonly transactions: readonly WrittenTransaction[];
   readonly journals: readonly Journal[];
@@ -85,14 +87,19 @@ interface Order {
 }
 
 class Check {
-  private readonly byName = new Map<string, { change: WrittenChange; transaction: WrittenTransaction }>();
+  private readonly byName = new Map<
+    string,
+    { change: WrittenChange; transaction: WrittenTransaction; place: number }
+  >();
 
   constructor(
     private readonly evidence: Evidence,
     private readonly verdict: Verdict,
   ) {
     for (const transaction of evidence.transactions) {
-      for (const change of transaction.changes) this.byName.set(change.name, { change, transaction });
+      for (const [place, change] of transaction.changes.entries()) {
+        this.byName.set(change.name, { change, transaction, place });
+      }
     }
   }
 
@@ -100,6 +107,9 @@ class Check {
     for (const handler of this.evidence.handlers) {
       if (HANDLERS[handler].isTransactional) this.effects(handler);
       else this.journaled(handler);
+    }
+    for (const handler of ['serial', 'arrays'] as const) {
+      if (this.evidence.handlers.includes(handler)) this.isInCommitOrder(handler);
     }
     this.serialIsWhole();
     if (this.evidence.seesWhole) this.wholeTransactions();
@@ -206,6 +216,31 @@ class Check {
     }
   }
 
+  /** Transactions in the order of their commits, and changes in the order in which they were made. */
+  private isInCommitOrder(wanted: HandlerName): void {
+    const { journals, isParking, hasCommitLsns } = this.evidence;
+    if (isParking) return;
+    for (const { name: journal, entries } of journals) {
+      let lsn = 0n;
+      let token = '';
+      let place = -1;
+      for (const entry of entries) {
+        const known = entry.handler === wanted ? this.byName.get(entry.names[0]!) : undefined;
+        if (known === undefined) continue;
+        const { transaction, change } = known;
+        const isBack = transaction.token === token && known.place <= place;
+        const at = parseLsn(entry.lsn);
+        if (isBack || (hasCommitLsns && at < lsn)) {
+          this.verdict.outOfOrder++;
+          this.example(`${wanted} in ${journal}: ${change.name} at ${entry.lsn} comes after what lies behind it`);
+        }
+        lsn = at;
+        token = transaction.token;
+        place = known.place;
+      }
+    }
+  }
+
   /** Nothing comes between the changes of one transaction. */
   private serialIsWhole(): void {
     if (this.evidence.isParking) return;
@@ -227,9 +262,15 @@ class Check {
 
   private wholeTransactions(): void {
     const seen = new Set<string>();
-    for (const { entries } of this.evidence.journals) {
-      for (const { handler, names } of entries) {
+    for (const { name: journal, entries } of this.evidence.journals) {
+      let last = -1n;
+      for (const { handler, names, lsn } of entries) {
         if (handler !== WHOLE) continue;
+        if (!this.evidence.isParking && parseLsn(lsn) <= last) {
+          this.verdict.outOfOrder++;
+          this.example(`whole in ${journal}: the transaction at ${lsn} comes after one at ${formatLsn(last)}`);
+        }
+        last = parseLsn(lsn);
         const transaction = this.byName.get(names[0]!)?.transaction;
         if (transaction === undefined) {
           if (!this.evidence.mayHaveLost) this.verdict.phantoms++;

@@ -1,6 +1,8 @@
 import { sleep, waitFor } from '../support/wait.js';
 import { every, only, replace, type Fault } from './fault.js';
 
+const LONGEST_SHUTDOWN_MS = 15_000;
+
 const killed: Fault['inject'] = (run) =>
   every(run, 700, 2_000, async () => {
     await run.world.kill(only(run.world));
@@ -101,10 +103,15 @@ export const PROCESS_FAULTS: readonly Fault[] = [
           'the handler to block',
           30_000,
         );
-        const began = Date.now();
-        await world.server.pause('fast');
-        const tookMs = Date.now() - began;
-        if (tookMs > 15_000) throw new Error(`The server took ${tookMs} ms to stop`);
+        if (!child.messages.some(({ blocked }) => blocked === true)) continue;
+        const isDown = world.server.pause('fast').then(() => true);
+        const isInTime = await Promise.race([isDown, sleep(LONGEST_SHUTDOWN_MS).then(() => false)]);
+        if (!isInTime) {
+          await world.kill(child);
+          await isDown;
+          await world.server.start();
+          throw new Error(`The server was not down after ${LONGEST_SHUTDOWN_MS} ms`);
+        }
         hit();
         await world.server.start();
         await world.kill(child);

@@ -9,6 +9,10 @@ export interface FaultResult {
   /** How often the fault was done. */
   readonly hits: number;
   readonly verdict: Verdict;
+  /** The slot has passed everything in the end. */
+  readonly isConfirmed: boolean;
+  /** Processes that ended by themselves. */
+  readonly crashes: readonly string[];
 }
 
 export interface Report {
@@ -24,11 +28,13 @@ const BEGIN = '<!-- figures: npm run test:faults -- --write -->';
 const END = '<!-- end of figures -->';
 
 /** What must not be. */
-export function failuresOf({ name, hits, verdict }: FaultResult): string[] {
+export function failuresOf({ name, hits, verdict, isConfirmed, crashes }: FaultResult): string[] {
   const wrong = (['lost', 'outOfOrder', 'torn', 'effectsTwice', 'confirmedAgain', 'phantoms'] as const)
     .filter((key) => verdict[key] !== 0)
     .map((key) => `${key}: ${verdict[key]}`);
   if (name !== 'none' && hits === 0) wrong.push('the fault was never done');
+  wrong.push(...crashes);
+  if (!isConfirmed) wrong.push('the position was not confirmed to the end');
   if (verdict.commits === 0) wrong.push('nothing was committed');
   return wrong;
 }

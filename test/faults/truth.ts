@@ -16,6 +16,8 @@ export interface WrittenChange {
 export interface WrittenTransaction {
   readonly token: string;
   readonly changes: readonly WrittenChange[];
+  /** How often the database had lost something when it was written: what it has of before lies in another history. */
+  readonly losses: number;
   /** Its commit lies between these; null: not known. */
   readonly after: bigint;
   before: bigint | null;
@@ -34,9 +36,16 @@ export class Truth {
   readonly transactions = new Map<string, WrittenTransaction>();
   /** About how many rows transactional handlers write: two of them see `items` and `docs`, one sees `bulk`. */
   effects = 0;
+  lossesOfDatabase = 0;
 
   begin(token: string, changes: readonly WrittenChange[], after: string): void {
-    this.transactions.set(token, { token, changes, after: parseLsn(after), before: null });
+    this.transactions.set(token, {
+      token,
+      changes,
+      losses: this.lossesOfDatabase,
+      after: parseLsn(after),
+      before: null,
+    });
     for (const { table } of changes) this.effects += table === 'bulk' ? 1 : 2;
   }
 

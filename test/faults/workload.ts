@@ -18,6 +18,13 @@ interface Draft {
   readonly rows: Map<string, Row>;
 }
 
+interface State {
+  isOver: boolean;
+  isAbandoned: boolean;
+  /** Of the database: rows of before may not be there any more. */
+  losses: number;
+}
+
 /** Rows of one writer. */
 const ROWS = 40;
 const PAUSE_MS = 25;
@@ -30,9 +37,7 @@ const BEHIND_PAUSE_MS = 400;
  * whole or in part, rows that change their key, that are deleted and come back under another key.
  */
 export class Workload {
-  private isOver = false;
-  /** Counts losses of the database: rows of before may not be there any more. */
-  private losses = 0;
+  private readonly state: State = { isOver: false, isAbandoned: false, losses: 0 };
   private readonly writers: Promise<void>[] = [];
   commits = 0;
 
@@ -47,23 +52,27 @@ export class Workload {
   start(writers: number): void {
     for (let writer = 0; writer < writers; writer++) {
       this.writers.push(
-        new Writer(writer, this.urlOf, this.truth, this.random.fork(), () => this.losses, this.hasEffects).run(
-          () => this.isOver,
-        ),
+        new Writer(writer, this.urlOf, this.truth, this.random.fork(), this.state, this.hasEffects).run(),
       );
     }
   }
 
   /** The database loses what it has not sent to its standby: from here on, writers leave their rows alone and make others. */
   databaseLoses(): void {
-    this.losses++;
+    this.truth.lossesOfDatabase = ++this.state.losses;
   }
 
-  /** Resolves when nothing is in doubt any more. */
+  /** Resolves when nothing is in doubt any more. They write no more, whoever waits for this. */
   async stop(): Promise<void> {
-    this.isOver = true;
-    await Promise.all(this.writers.splice(0));
-    this.isOver = false;
+    this.state.isOver = true;
+    await Promise.all(this.writers);
+  }
+
+  /** Whatever is in doubt. */
+  async abandon(): Promise<void> {
+    this.state.isOver = true;
+    this.state.isAbandoned = true;
+    await Promise.allSettled(this.writers);
   }
 }
 
@@ -80,14 +89,14 @@ class Writer {
     private readonly urlOf: () => string,
     private readonly truth: Truth,
     private readonly random: Random,
-    private readonly losses: () => number,
+    private readonly state: Readonly<State>,
     private readonly hasEffects: boolean,
   ) {
     this.lastId = this.lastRow = (writer + 1) * 100_000_000;
   }
 
-  async run(isOver: () => boolean): Promise<void> {
-    while (!isOver()) {
+  async run(): Promise<void> {
+    while (!this.state.isOver) {
       await this.transaction();
       await sleep(this.random.below(PAUSE_MS * 2));
       if (this.hasEffects && (await this.isFarAhead())) await sleep(BEHIND_PAUSE_MS);
@@ -107,15 +116,15 @@ class Writer {
   }
 
   private async transaction(): Promise<void> {
-    if (this.known !== this.losses()) this.rows = new Map();
-    const known = (this.known = this.losses());
+    if (this.known !== this.state.losses) this.rows = new Map();
+    const known = (this.known = this.state.losses);
     const token = `${this.writer}-${++this.transactions}`;
     const draft = this.draft();
     const isRolledBack = this.random.chance(0.1);
     const end = isRolledBack ? 'ROLLBACK' : 'COMMIT';
     const sql = [`BEGIN; INSERT INTO tokens VALUES ('${token}')`, ...draft.sql, end].join('; ');
     const after = await this.insist(lsnNow);
-    if (known !== this.losses()) return;
+    if (known !== this.state.losses) return;
     if (!isRolledBack) this.truth.begin(token, draft.changes, after);
     const isDone = await this.attempt(sql);
     const isCommitted = isDone ? !isRolledBack : await this.insist((client) => hasToken(client, token));
@@ -140,6 +149,7 @@ class Writer {
   /** Asks until there is an answer. */
   private async insist<T>(ask: (client: Client) => Promise<T>): Promise<T> {
     for (;;) {
+      if (this.state.isAbandoned) throw new Error('the run was broken off');
       try {
         return await ask(await this.open());
       } catch {

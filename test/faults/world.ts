@@ -13,13 +13,17 @@ import { check, type Effect, type Evidence, type Verdict } from './checker.js';
 import { HANDLERS, type ChildOptions, type HandlerName, type ToChild } from './handlers.js';
 import { journalBytes, readJournals } from './journal.js';
 import { Random } from './random.js';
-import { SCHEMA, Truth } from './truth.js';
+import { SCHEMA, Truth, type WrittenTransaction } from './truth.js';
 import { Workload } from './workload.js';
 
 export const SLOT = 'faults';
 /** Long enough for a machine that is busy, short enough for a test. */
 const SETTINGS = { wal_sender_timeout: '3s', max_connections: '60' };
 const STALL_MS = 25_000;
+/** A handler may be given some seconds at a shutdown. */
+const LONGEST_STOP_MS = 20_000;
+const LONGEST_CONFIRMATION_MS = 20_000;
+const LONGEST_RELEASE_MS = 2_000;
 
 export interface Child {
   readonly name: string;
@@ -29,6 +33,8 @@ export interface Child {
   state: string;
   readonly exited: Promise<void>;
   output: string;
+  /** It is to end, or may: an end of another kind is a crash. */
+  mayEnd: boolean;
 }
 
 /** Who is put through faults. */
@@ -41,6 +47,8 @@ export interface Subject {
   readonly behaviour?: Behaviour;
   readonly handlers: readonly HandlerName[];
   readonly seesWhole: boolean;
+  /** In the end, it has confirmed everything; and it writes down the positions of commits. */
+  readonly confirms?: boolean;
   /** Without anything new for so long, what is missing is lost. */
   readonly stallMs?: number;
   /** After so long, what is missing is lost, although the same comes again and again. */
@@ -51,6 +59,7 @@ export const OURS: Subject = {
   script: fileURLToPath(new URL('./child.js', import.meta.url)),
   handlers: Object.keys(HANDLERS) as HandlerName[],
   seesWhole: true,
+  confirms: true,
 };
 
 /** The same with one handler, as others have. */
@@ -65,7 +74,12 @@ export class World {
   readonly random: Random;
   readonly workload: Workload;
   readonly floors = new Map<string, bigint>();
+  /** Processes that ended although nobody ended them, or did not when they were asked to. */
+  readonly crashes: string[] = [];
+  /** Commits of which nothing need be seen: said by whoever did the fault, not by the subject. */
+  readonly excused: ((transaction: WrittenTransaction) => boolean)[] = [];
   private started = 0;
+  private isClosed = false;
   private readonly atEnd: (() => Promise<void>)[] = [];
 
   private constructor(
@@ -94,13 +108,22 @@ export class World {
     process.once('exit', remove);
     const server = await startPostgres({ settings: { ...SETTINGS, ...settings } });
     const address = new URL(server.url);
-    const world = new World(directory, server, await startProxy(address), address, seed, subject);
+    const proxy = await startProxy(address).catch(async (error: unknown) => {
+      await server.stop('immediate');
+      throw error;
+    });
+    const world = new World(directory, server, proxy, address, seed, subject);
     world.atClose(async () => {
       process.off('exit', remove);
       remove();
     });
-    await world.sql(SCHEMA);
-    return world;
+    try {
+      await world.sql(SCHEMA);
+      return world;
+    } catch (error) {
+      await world.close();
+      throw error;
+    }
   }
 
   /** Of the server that runs are about. */
@@ -122,6 +145,7 @@ export class World {
 
   /** One more process of the application. Resolves at once. */
   async launch(behaviour: Behaviour = {}): Promise<Child> {
+    if (this.isClosed) throw new Error('the world has ended');
     const name = `journal-${String(++this.started).padStart(3, '0')}`;
     this.floors.set(name, await this.floor());
     const options: ChildOptions = {
@@ -142,7 +166,12 @@ export class World {
       state: 'idle',
       exited: new Promise((done) => process.once('exit', () => done())),
       output: '',
+      mayEnd: false,
     };
+    process.once('exit', (code, signal) => {
+      const isRight = child.mayEnd || (behaviour.dieAfterCommits !== undefined && signal === 'SIGKILL');
+      if (!isRight) this.crashes.push(`${name} ended with ${code ?? signal}`);
+    });
     process.on('message', (message: Record<string, unknown>) => {
       child.messages.push(message);
       if (typeof message['state'] === 'string') child.state = message['state'];
@@ -176,16 +205,21 @@ export class World {
   }
 
   async kill(child: Child): Promise<void> {
+    child.mayEnd = true;
     child.process.kill('SIGKILL');
     await child.exited;
     this.forget(child);
   }
 
-  /** As a deploy does it. */
+  /** As a deploy does it, which is not patient for ever. */
   async stop(child: Child): Promise<void> {
+    child.mayEnd = true;
     if (child.process.connected) this.tell(child, 'stop');
-    await child.exited;
-    this.forget(child);
+    const isInTime = await isDoneWithin(child.exited, LONGEST_STOP_MS);
+    const { exitCode } = child.process;
+    if (!isInTime) this.crashes.push(`${child.name} did not end within ${LONGEST_STOP_MS} ms`);
+    else if (exitCode !== 0) this.crashes.push(`${child.name} ended with ${exitCode ?? child.process.signalCode}`);
+    await this.kill(child);
   }
 
   forget(child: Child): void {
@@ -230,11 +264,17 @@ export class World {
       ...expected,
       handlers,
       seesWhole,
+      hasCommitLsns: this.subject.confirms === true,
       transactions: this.truth.committed(new Set(tokens.map(({ token }) => token))),
       journals: readJournals(this.directory),
       effects,
       floors: this.floors,
     });
+  }
+
+  async logEnd(): Promise<bigint> {
+    const [row] = await this.sql<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
+    return parseLsn(row!.lsn);
   }
 
   /** Something that was opened for this world, and ends with it. */
@@ -247,21 +287,63 @@ export class World {
     return this.children.map(({ name, state, output }) => `--- ${name} (${state})\n${output}`).join('\n');
   }
 
+  /** Whatever state it is in. */
   async close(): Promise<void> {
-    await this.workload.stop().catch(() => undefined);
-    await Promise.all([...this.children].map((child) => (child.process.kill('SIGCONT'), this.kill(child))));
-    await this.proxy.close();
-    await this.server.stop('immediate');
-    for (const end of this.atEnd) await end();
+    this.isClosed = true;
+    const ends = [
+      () => this.workload.abandon(),
+      () => Promise.all([...this.children].map((child) => (child.process.kill('SIGCONT'), this.kill(child)))),
+      () => this.proxy.close(),
+      () => this.server.stop('immediate'),
+      ...this.atEnd,
+    ];
+    const errors: unknown[] = [];
+    for (const end of ends) {
+      try {
+        await end();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw new AggregateError(errors, 'The world could not be closed');
   }
 
-  /** Where the slot stands, while nobody has it; 0 where it does not exist, or somebody has it. */
-  private async floor(): Promise<bigint> {
-    const rows = await this.sql<{ lsn: string | null; active: boolean }>(
-      'SELECT confirmed_flush_lsn::text AS lsn, active FROM pg_replication_slots WHERE slot_name = $1',
-      [SLOT],
-    ).catch(() => []);
-    const [row] = rows;
-    return row === undefined || row.active || row.lsn === null ? 0n : parseLsn(row.lsn);
+  /**
+   * Waits until the slot has passed everything that was committed, and a moment more for what might come late.
+   *
+   * @returns whether it has
+   */
+  async confirmed(): Promise<boolean> {
+    const [{ lsn }] = (await this.sql<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn')) as [
+      { lsn: string },
+    ];
+    const passed = 'SELECT FROM pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn >= $2::pg_lsn';
+    const isConfirmed = await waitFor(
+      async () => (await this.sql(passed, [SLOT, lsn])).length === 1,
+      'the position',
+      LONGEST_CONFIRMATION_MS,
+    ).catch(() => false);
+    await sleep(1_000);
+    return isConfirmed === true;
   }
+
+  /** Where the slot stands, while nobody has it; 0 where it does not exist, or another process has it. */
+  private async floor(): Promise<bigint> {
+    // Of a process that was killed a moment ago, the server has not heard perhaps.
+    for (const giveUpAt = Date.now() + LONGEST_RELEASE_MS; ; await sleep(20)) {
+      const [row] = await this.sql<{ lsn: string | null; active: boolean }>(
+        'SELECT confirmed_flush_lsn::text AS lsn, active FROM pg_replication_slots WHERE slot_name = $1',
+        [SLOT],
+      ).catch(() => []);
+      if (row === undefined || row.lsn === null) return 0n;
+      if (!row.active) return parseLsn(row.lsn);
+      if (this.children.length > 0 || Date.now() > giveUpAt) return 0n;
+    }
+  }
+}
+
+async function isDoneWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), ms)));
+  return Promise.race([promise.then(() => true), late]).finally(() => clearTimeout(timer));
 }

@@ -3,8 +3,14 @@ import { check, type Evidence, type Verdict } from '../../faults/checker.js';
 import type { WrittenTransaction } from '../../faults/truth.js';
 
 /** Two rows: `a` is written in both transactions, `b` in the first. */
-const FIRST = { token: 'first', after: 1n, before: 2n, changes: [written('a', 0), written('b', 0), written('a', 1)] };
-const SECOND = { token: 'second', after: 3n, before: 4n, changes: [written('a', 2), written('c', 0)] };
+const FIRST = {
+  token: 'first',
+  losses: 0,
+  after: 1n,
+  before: 2n,
+  changes: [written('a', 0), written('b', 0), written('a', 1)],
+};
+const SECOND = { token: 'second', losses: 0, after: 3n, before: 4n, changes: [written('a', 2), written('c', 0)] };
 const ALL = ['a/0', 'b/0', 'a/1', 'a/2', 'c/0'];
 
 function written(row: string, step: number): WrittenTransaction['changes'][number] {
@@ -15,6 +21,7 @@ function verdict(names: readonly (readonly string[])[], more: Partial<Evidence> 
   return check({
     handlers: ['serial'],
     seesWhole: false,
+    hasCommitLsns: true,
     transactions: [FIRST, SECOND],
     journals: names.map((process, index) => ({
       name: `journal-${index}`,
@@ -46,14 +53,24 @@ describe('the checker of the faults run', () => {
   });
 
   it('finds what is out of order, and what the same process sees twice', () => {
-    expect(verdict([['a/1', 'b/0', 'a/0', 'a/2', 'c/0']])).toMatchObject({ lost: 0, outOfOrder: 3, duplicates: 0 });
-    expect(verdict([['a/0', 'a/0', 'b/0', 'a/1', 'a/2', 'c/0']])).toMatchObject({ outOfOrder: 1, duplicates: 1 });
+    expect(verdict([['a/1', 'b/0', 'a/0', 'a/2', 'c/0']])).toMatchObject({ lost: 0, outOfOrder: 5, duplicates: 0 });
+    expect(verdict([['a/0', 'a/0', 'b/0', 'a/1', 'a/2', 'c/0']])).toMatchObject({ outOfOrder: 2, duplicates: 1 });
     expect(
       verdict([
         ['a/0', 'b/0'],
         ['a/2', 'a/1', 'a/2', 'c/0'],
       ]).outOfOrder,
     ).toBeGreaterThan(0);
+  });
+
+  it('finds an order of rows or transactions that is not that of the commits', () => {
+    expect(verdict([['b/0', 'a/0', 'a/1', 'a/2', 'c/0']])).toMatchObject({ lost: 0, outOfOrder: 1 });
+    const entries = [...ALL.slice(3), ...ALL.slice(0, 3)].map((name, index) => ({
+      handler: 'serial',
+      lsn: index < 2 ? '0/20' : '0/10',
+      names: [name],
+    }));
+    expect(verdict([], { journals: [{ name: 'journal-0', entries }] }).outOfOrder).toBeGreaterThan(0);
   });
 
   it('finds transactions that are mixed with others', () => {
@@ -79,7 +96,12 @@ describe('the checker of the faults run', () => {
       verdict([], {
         handlers: [],
         seesWhole: true,
-        journals: [{ name: 'journal-0', entries: all.map((names) => ({ handler: 'whole', lsn: '0/10', names })) }],
+        journals: [
+          {
+            name: 'journal-0',
+            entries: all.map((names, index) => ({ handler: 'whole', lsn: `0/${index + 1}`, names })),
+          },
+        ],
       });
     const [first, second] = [FIRST, SECOND].map(({ changes }) => changes.map(({ name }) => name)) as [
       string[],
@@ -89,6 +111,9 @@ describe('the checker of the faults run', () => {
     expect(whole(first.slice(1), second)).toMatchObject({ torn: 1, lost: 0 });
     expect(whole(first)).toMatchObject({ torn: 0, lost: 1 });
     expect(whole(first, first, second)).toMatchObject({ duplicates: 1 });
+    const twice = [first, second].map((names) => ({ handler: 'whole', lsn: '0/7', names }));
+    const same = verdict([], { handlers: [], seesWhole: true, journals: [{ name: 'journal-0', entries: twice }] });
+    expect(same).toMatchObject({ outOfOrder: 1 });
   });
 
   it('lets be missing what a policy or a reported gap lets be', () => {
