@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 import { FAULTS } from '../../build/test/faults/faults.js';
 import { markdownTable, writeIntoGuide } from '../../build/test/faults/report.js';
 import { runFault } from '../../build/test/faults/run-fault.js';
-import { OURS_ALONE, World } from '../../build/test/faults/world.js';
+import { OURS_ALONE } from '../../build/test/faults/subjects.js';
+import { World } from '../../build/test/faults/world.js';
 import { PUBLICATION, SUBJECTS } from './subjects.mjs';
 
 /** What the peers can be put through: they have no take-over, no gaps, and no policies. */
@@ -20,6 +21,7 @@ const SUBSET = [
   'slow-handler',
   'failing-block',
 ];
+const HEAD = ['fault', 'who', 'times', 'changes', 'lost', 'out of order', 'torn', 'came again', 'crashes'];
 const WE = 'nestjs-pg-listener';
 const BEGIN = '<!-- peers: npm run bench:faults -- --write -->';
 const END = '<!-- end of peers -->';
@@ -52,17 +54,29 @@ console.log(`PostgreSQL ${version}, seed ${seed}, ${seconds} s for each fault`);
 for (const each of FAULTS.filter(({ name }) => (values.fault ?? SUBSET).includes(name))) {
   const fault = { ...each, heal: heals[each.name] ?? each.heal };
   for (const who of values.who ?? [WE, ...Object.keys(SUBJECTS)]) {
-    const { hits, verdict } = await (who === WE
-      ? runFault(fault, seed, seconds, OURS_ALONE)
-      : runFault(ofPeer(fault, who), seed, seconds, subjectOf(who)));
-    const { changes, lost, outOfOrder, torn, duplicates } = verdict;
-    const row = [fault.name, who, hits, changes, lost, outOfOrder, torn, duplicates];
+    const row = [fault.name, who, ...(await measured(fault, who))];
     rows.push(row);
     console.log(row.join(' | '));
   }
 }
 console.log(`\n${table()}`);
 if (values.write) write();
+
+/** One that could not be done must not take the others' figures with it. */
+async function measured(fault, who) {
+  try {
+    const { hits, verdict, crashes } = await (who === WE
+      ? runFault(fault, seed, seconds, OURS_ALONE)
+      : runFault(ofPeer(fault, who), seed, seconds, subjectOf(who)));
+    for (const crash of crashes) console.log(`  ${crash}`);
+    const { changes, lost, outOfOrder, torn, duplicates } = verdict;
+    return [hits, changes, lost, outOfOrder, torn, duplicates, crashes.length];
+  } catch (error) {
+    console.log(inspect(error));
+    process.exitCode = 1;
+    return HEAD.slice(2).map(() => 'could not be done');
+  }
+}
 
 function subjectOf(who) {
   return {
@@ -87,8 +101,7 @@ function ofPeer(fault, who) {
 }
 
 function table() {
-  const head = ['fault', 'who', 'times', 'changes', 'lost', 'out of order', 'torn', 'came again'];
-  return markdownTable(head, rows, 2);
+  return markdownTable(HEAD, rows, 2);
 }
 
 function versions() {

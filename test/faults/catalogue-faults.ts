@@ -1,8 +1,12 @@
 import { withClient } from '../support/database.js';
 import { startStandby, type StandbyServer } from '../support/standby.js';
 import { sleep, waitFor } from '../support/wait.js';
+import type { Child } from './child-process.js';
 import { every, only, WALSENDER, type Fault, type Run } from './fault.js';
 import { SLOT, type World } from './world.js';
+
+/** Handlers may be behind. */
+const LONGEST_GAP_MS = 120_000;
 
 /** Each does something, whatever was done before. Old names and types come back: what handlers read is always there. */
 const DDL: readonly string[] = [
@@ -27,17 +31,18 @@ export const CATALOGUE_FAULTS: readonly Fault[] = [
     inject: (run) =>
       every(run, 800, 1_500, async () => {
         const { world } = run;
-        const from = await world.logEnd();
+        // Whoever acknowledges gives up what was not confirmed by then, too: the slot is moved past all of it.
+        const from = await world.slotPosition();
         let to: bigint | null = null;
         world.excused.push(({ after, before }) => (to === null || after <= to) && (before === null || before >= from));
         await world.sql('DROP PUBLICATION mine');
         await sleep(world.random.between(100, 500));
         await world.sql('CREATE PUBLICATION mine FOR TABLE items, docs, bulk');
         run.hit();
-        await acknowledge(world);
+        await passes(world, await world.logEnd());
+        // It has gone on from the end of the log, at the latest.
         to = await world.logEnd();
       }),
-    heal: acknowledge,
   },
   {
     name: 'options-changed',
@@ -79,6 +84,19 @@ export const CATALOGUE_FAULTS: readonly Fault[] = [
   },
 ];
 
+/** Until the application has confirmed a position of the log; acknowledges what it says of what is missing before. */
+async function passes(world: World, position: bigint): Promise<void> {
+  await waitFor(
+    async () => {
+      const child = only(world);
+      if (child.state === 'halted') await acknowledgeNow(world, child);
+      return world.hasConfirmed(position);
+    },
+    'the application to pass the gap',
+    LONGEST_GAP_MS,
+  );
+}
+
 /** Waits until the application says that something is missing, or goes on; acknowledges what it says. */
 async function acknowledge(world: World): Promise<void> {
   const deadline = Date.now() + 15_000;
@@ -86,17 +104,21 @@ async function acknowledge(world: World): Promise<void> {
   while (Date.now() < deadline && Date.now() - quietSince < 1_500) {
     const child = only(world);
     if (child.state === 'halted') {
-      const { length } = child.messages;
-      world.tell(child, 'acknowledge');
-      await waitFor(
-        () => child.messages.slice(length).some(({ done }) => done === 'acknowledge'),
-        'the acknowledgement',
-        30_000,
-      );
+      await acknowledgeNow(world, child);
       quietSince = Date.now();
     } else if (child.state !== 'streaming') quietSince = Date.now();
     await sleep(50);
   }
+}
+
+async function acknowledgeNow(world: World, child: Child): Promise<void> {
+  const { length } = child.messages;
+  world.tell(child, 'acknowledge');
+  await waitFor(
+    () => child.messages.slice(length).some(({ done }) => done === 'acknowledge'),
+    'the acknowledgement',
+    60_000,
+  );
 }
 
 /** Writers go on for so long after a promotion. */

@@ -12,7 +12,7 @@ import {
 } from 'nestjs-pg-listener';
 import { HANDLERS, isChosen, WHOLE, type ChildOptions, type HandlerName, type ToChild } from './handlers.js';
 import { JournalWriter } from './journal.js';
-import { changeName, deleteName } from './truth.js';
+import { changeName, contentOf, contentOfUpdate, deleteName, type Content } from './truth.js';
 
 /** An application with handlers of every kind, for faults that are done to it. `argv`: `ChildOptions` as JSON. */
 const options = JSON.parse(process.argv[2]!) as ChildOptions;
@@ -25,7 +25,7 @@ const onFailure = {
   onExhausted: failing?.policy ?? 'block',
 } as const;
 
-interface Row {
+interface Row extends Content {
   readonly id: number;
   readonly row: number;
   readonly version: number;
@@ -36,6 +36,14 @@ function nameOf(change: Change): string {
   if (change.operation === 'truncate') return `${change.table}/truncate`;
   const { row, version } = change.record as unknown as Row;
   return changeName(change.table, row, version);
+}
+
+/** Of the row, as a handler is told it. */
+function seen(change: Change): string {
+  if (change.operation === 'delete') return contentOf(change.oldRecord as unknown as Row);
+  if (change.operation === 'insert') return contentOf(change.record as unknown as Row);
+  if (change.operation !== 'update') return change.operation;
+  return contentOfUpdate(change.record as unknown as Row, change.oldRecord as unknown as Row | null);
 }
 
 function failWhereChosen(handler: string, name: string): void {
@@ -57,7 +65,7 @@ class SerialHandler {
     if (this.seen === options.blockAt) await this.block();
     if (slow !== undefined && this.seen % slow.every === 0) await new Promise((done) => setTimeout(done, slow.ms));
     failWhereChosen('serial', name);
-    journal.write('serial', change.lsn, [name], turn);
+    journal.write('serial', change.lsn, [name], turn, [seen(change)]);
   }
 
   private block(): Promise<never> {
@@ -76,12 +84,14 @@ class Handlers {
     const { turn } = journal;
     await new Promise((done) => setTimeout(done, name.length % 3));
     failWhereChosen('lanes', name);
-    journal.write('lanes', change.lsn, [name], turn);
+    journal.write('lanes', change.lsn, [name], turn, [seen(change)]);
   }
 
   @OnTableChange(HANDLERS.arrays.tables, ['insert', 'update', 'delete'], { id: 'arrays', batch: { size: 100 } })
   async arrays(changes: readonly Change[]): Promise<void> {
-    for (const change of changes) journal.write('arrays', change.lsn, [nameOf(change)], journal.turn);
+    for (const change of changes) {
+      journal.write('arrays', change.lsn, [nameOf(change)], journal.turn, [seen(change)]);
+    }
   }
 
   @OnTableChange(HANDLERS.effects.tables, ['insert', 'update', 'delete'], {
@@ -118,11 +128,14 @@ class Handlers {
   @OnTransaction({ id: WHOLE })
   async whole(transaction: Transaction): Promise<void> {
     const names: string[] = [];
+    const contents: string[] = [];
     const { turn } = journal;
     for await (const change of transaction.changes) {
-      if (change.table in { items: 1, docs: 1, bulk: 1 }) names.push(nameOf(change));
+      if (!(change.table in { items: 1, docs: 1, bulk: 1 })) continue;
+      names.push(nameOf(change));
+      contents.push(seen(change));
     }
-    if (names.length > 0) journal.write(WHOLE, transaction.lsn, names, turn);
+    if (names.length > 0) journal.write(WHOLE, transaction.lsn, names, turn, contents);
   }
 }
 
@@ -133,8 +146,9 @@ async function write(
 ): Promise<void> {
   const names = changes.map(nameOf);
   await client.query(
-    'INSERT INTO effects (handler, name, process) SELECT $1, name, $3 FROM unnest($2::text[]) WITH ORDINALITY AS n (name, place) ORDER BY place',
-    [handler, names, process.pid],
+    `INSERT INTO effects (handler, name, content, process) SELECT $1, name, content, $4
+       FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS n (name, content, place) ORDER BY place`,
+    [handler, names, changes.map(seen), process.pid],
   );
   // After the effect, so that something has to be rolled back.
   for (const name of names) failWhereChosen(handler, name);

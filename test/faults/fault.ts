@@ -1,5 +1,7 @@
 import { sleep } from '../support/wait.js';
-import type { Behaviour, Child, World } from './world.js';
+import type { Child } from './child-process.js';
+import type { Behaviour } from './subjects.js';
+import type { World } from './world.js';
 
 /** One run of a fault: the world that it is done to, and for how long. */
 export interface Run {

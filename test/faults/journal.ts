@@ -6,6 +6,8 @@ export interface Entry {
   readonly handler: string;
   readonly lsn: string;
   readonly names: readonly string[];
+  /** Of the rows, one for each name; none where whoever writes does not tell them. */
+  readonly contents: readonly string[];
 }
 
 /** One turn of one process at the stream. */
@@ -30,8 +32,9 @@ export class JournalWriter {
     this.turn++;
   }
 
-  write(handler: string, lsn: string, names: readonly string[], turn: number): void {
-    writeSync(this.file, `${handler}\t${lsn}\t${names.join(',')}\t${turn}\t${Date.now()}\n`);
+  write(handler: string, lsn: string, names: readonly string[], turn: number, contents: readonly string[] = []): void {
+    const line = [handler, lsn, names.join(','), turn, Date.now(), contents.join(',')].join('\t');
+    writeSync(this.file, `${line}\n`);
   }
 }
 
@@ -75,7 +78,18 @@ function readLines(path: string): Line[] {
   const lines = readFileSync(path, 'utf8').split('\n');
   // The last one is empty, or was not finished: then its handler had not returned.
   return lines.slice(0, -1).map((line) => {
-    const [handler, lsn, names, turn, time] = line.split('\t') as [string, string, string, string, string];
-    return { handler, lsn, names: names === '' ? [] : names.split(','), turn: Number(turn), time: Number(time) };
+    const [handler, lsn, names, turn, time, contents] = line.split('\t') as [
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
+    return { handler, lsn, names: list(names), turn: Number(turn), time: Number(time), contents: list(contents) };
   });
+}
+
+function list(text: string): string[] {
+  return text === '' ? [] : text.split(',');
 }

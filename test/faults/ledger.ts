@@ -20,6 +20,8 @@ export interface LedgerResult {
   readonly notOnce: number;
   /** Accounts with another balance than their transfers make. */
   readonly wrongBalances: number;
+  /** Processes that ended although nobody ended them. */
+  readonly crashes: readonly string[];
   readonly seconds: number;
   readonly isRight: boolean;
 }
@@ -46,15 +48,21 @@ export async function runLedger({ seed, transfers, kills, say }: LedgerOptions):
   const random = new Random(seed);
   const server = await startPostgres();
   const began = Date.now();
+  const crashes: string[] = [];
   let child: ChildProcess | undefined;
   const start = (): void => {
     const script = fileURLToPath(new URL('./ledger-child.js', import.meta.url));
-    child = fork(script, [server.url, 'ledger'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const started = fork(script, [server.url, 'ledger'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    // The next one would make up for it, and nobody would know.
+    started.once('exit', (code, signal) => {
+      if (started === child || signal !== 'SIGKILL') crashes.push(`a process ended with ${code ?? signal}`);
+    });
+    child = started;
   };
   const end = async (): Promise<void> => {
     const ended = child;
     child = undefined;
-    if (ended === undefined || ended.exitCode !== null) return;
+    if (ended === undefined || ended.exitCode !== null || ended.signalCode !== null) return;
     const exited = new Promise((done) => ended.once('exit', done));
     ended.kill('SIGKILL');
     await exited;
@@ -90,11 +98,12 @@ export async function runLedger({ seed, transfers, kills, say }: LedgerOptions):
       const notOnce = await count(NOT_ONCE);
       const wrongBalances = await count(WRONG_BALANCES);
       const seconds = Math.round((Date.now() - began) / 1000);
-      const isRight = notOnce === 0 && wrongBalances === 0 && (await applied()) === transfers;
+      const isRight = notOnce === 0 && wrongBalances === 0 && crashes.length === 0 && (await applied()) === transfers;
       say(
         `ledger: ${transfers} transfers, ${kills} kills, ${notOnce} not once, ${wrongBalances} wrong balances (${seconds} s)`,
       );
-      return { transfers, kills, notOnce, wrongBalances, seconds, isRight };
+      for (const crash of crashes) say(`  !!! ${crash}`);
+      return { transfers, kills, notOnce, wrongBalances, crashes, seconds, isRight };
     });
   } finally {
     await end();

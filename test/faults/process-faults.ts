@@ -1,7 +1,7 @@
-import { sleep, waitFor } from '../support/wait.js';
+import { isDoneWithin, sleep, waitFor } from '../support/wait.js';
 import { every, only, replace, type Fault } from './fault.js';
 
-const LONGEST_SHUTDOWN_MS = 15_000;
+const LONGEST_SHUTDOWN_MS = 30_000;
 
 const killed: Fault['inject'] = (run) =>
   every(run, 700, 2_000, async () => {
@@ -80,14 +80,14 @@ export const PROCESS_FAULTS: readonly Fault[] = [
           await waitFor(
             () => world.children.some((child) => child !== holder && child.state === 'streaming'),
             'the other one',
-            30_000,
+            60_000,
           );
           hit();
           await sleep(world.random.between(100, 600));
         } finally {
           holder.process.kill('SIGCONT');
         }
-        await waitFor(() => holder.state !== 'streaming', 'the one that woke to stand by', 20_000);
+        await waitFor(() => holder.state !== 'streaming', 'the one that woke to stand by', 60_000);
       }
     },
   },
@@ -104,9 +104,8 @@ export const PROCESS_FAULTS: readonly Fault[] = [
           30_000,
         );
         if (!child.messages.some(({ blocked }) => blocked === true)) continue;
-        const isDown = world.server.pause('fast').then(() => true);
-        const isInTime = await Promise.race([isDown, sleep(LONGEST_SHUTDOWN_MS).then(() => false)]);
-        if (!isInTime) {
+        const isDown = world.server.pause('fast');
+        if (!(await isDoneWithin(isDown, LONGEST_SHUTDOWN_MS))) {
           await world.kill(child);
           await isDown;
           await world.server.start();

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import type { LedgerResult } from './ledger.js';
-import type { Verdict } from './checker.js';
+import type { Verdict } from './evidence.js';
 
 export interface FaultResult {
   readonly name: string;
@@ -21,17 +21,27 @@ export interface Report {
   readonly seconds: number;
   readonly results: readonly FaultResult[];
   readonly ledger: LedgerResult | null;
+  /** Of these there is no result: they broke off, or could not be done. */
+  readonly broken: readonly string[];
 }
 
 const GUIDE = 'docs/faults.md';
 const BEGIN = '<!-- figures: npm run test:faults -- --write -->';
 const END = '<!-- end of figures -->';
 
+const MUST_BE_NONE = [
+  'lost',
+  'outOfOrder',
+  'torn',
+  'effectsTwice',
+  'confirmedAgain',
+  'phantoms',
+  'altered',
+] as const satisfies readonly (keyof Verdict)[];
+
 /** What must not be. */
 export function failuresOf({ name, hits, verdict, isConfirmed, crashes }: FaultResult): string[] {
-  const wrong = (['lost', 'outOfOrder', 'torn', 'effectsTwice', 'confirmedAgain', 'phantoms'] as const)
-    .filter((key) => verdict[key] !== 0)
-    .map((key) => `${key}: ${verdict[key]}`);
+  const wrong = MUST_BE_NONE.filter((key) => verdict[key] !== 0).map((key) => `${key}: ${verdict[key]}`);
   if (name !== 'none' && hits === 0) wrong.push('the fault was never done');
   wrong.push(...crashes);
   if (!isConfirmed) wrong.push('the position was not confirmed to the end');
@@ -89,7 +99,7 @@ export function writeIntoGuide(begin: string, end: string, text: string): void {
   writeFileSync(GUIDE, `${before}${begin}\n\n${text}\n\n${end}${after}`);
 }
 
-function figures({ version, seed, seconds, results, ledger }: Report): string {
+export function figures({ version, seed, seconds, results, ledger, broken }: Report): string {
   const date = new Date().toISOString().slice(0, 10);
   const where = `PostgreSQL ${version}, Node ${process.version}, ${cpus().length} cores, ${date}`;
   const command = `\`npm run test:faults -- --seconds ${seconds} --seed ${seed}\``;
@@ -102,5 +112,7 @@ function figures({ version, seed, seconds, results, ledger }: Report): string {
         `applied exactly once, ${ledger.wrongBalances} wrong balances.`,
     );
   }
+  // Who reads figures must not take what is not there for what is right.
+  if (broken.length > 0) lines.push('', `Could not be done: ${broken.join(', ')}.`);
   return lines.join('\n');
 }

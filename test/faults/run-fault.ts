@@ -1,11 +1,13 @@
 import { parseLsn } from '#lib/protocol/lsn.js';
+import { isDoneWithin } from '../support/wait.js';
 import type { Fault } from './fault.js';
 import type { FaultResult } from './report.js';
 import type { WrittenTransaction } from './truth.js';
-import { World, type Subject } from './world.js';
+import type { Subject } from './subjects.js';
+import { World } from './world.js';
 
 const WRITERS = 3;
-const LONGEST_HEAL_MS = 60_000;
+const LONGEST_HEAL_MS = 180_000;
 /** Beyond its time: the last one may have to wait for processes and servers. */
 const LONGEST_FAULT_MS = 180_000;
 /** For a fault to be done once, when its time is over. */
@@ -35,14 +37,14 @@ export async function runFault(
     const mayMiss = fault.mayMiss ?? (() => false);
     const isInGap = await gapsOf(world, fault);
     await world.settle({ mayMiss, isInGap });
-    const isConfirmed = subject.confirms !== true || (await world.confirmed());
+    const isConfirmed = subject.isOurs !== true || (await world.confirmed());
     const verdict = await world.verdict({
       mayMiss,
       isInGap,
       isParking: fault.isParking === true,
       mayHaveLost: fault.mayHaveLost === true,
     });
-    const { crashes } = world;
+    const crashes = [...world.crashes];
     return { name: fault.name, what: fault.what, hits, verdict, isConfirmed, crashes, outputs: world.outputs };
   } catch (error) {
     throw new Error(`It could not be done; children said:\n${world.outputs}`, { cause: error });
@@ -52,11 +54,7 @@ export async function runFault(
 }
 
 async function within(promise: Promise<unknown>, what: string, ms = LONGEST_HEAL_MS): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: not done after ${ms} ms`)), ms);
-  });
-  await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+  if (!(await isDoneWithin(promise, ms))) throw new Error(`${what}: not done after ${ms} ms`);
 }
 
 /**

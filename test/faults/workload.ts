@@ -2,7 +2,16 @@ import type { Client } from 'pg';
 import { connect } from '../support/database.js';
 import { sleep } from '../support/wait.js';
 import type { Random } from './random.js';
-import { changeName, deleteName, type FaultTable, type Truth, type WrittenChange } from './truth.js';
+import {
+  changeName,
+  contentOf,
+  contentOfUpdate,
+  deleteName,
+  type Content,
+  type FaultTable,
+  type Truth,
+  type WrittenChange,
+} from './truth.js';
 
 interface Row {
   readonly table: FaultTable;
@@ -10,6 +19,8 @@ interface Row {
   id: number;
   version: number;
   steps: number;
+  /** Only `items` have one. */
+  readonly pad?: string;
 }
 
 interface Draft {
@@ -25,6 +36,8 @@ interface State {
   losses: number;
 }
 
+/** With a server that may be stopped, or dark. */
+const PATIENCE = { query_timeout: 10_000, connectionTimeoutMillis: 10_000 };
 /** Rows of one writer. */
 const ROWS = 40;
 const PAUSE_MS = 25;
@@ -38,8 +51,8 @@ const BEHIND_PAUSE_MS = 400;
  */
 export class Workload {
   private readonly state: State = { isOver: false, isAbandoned: false, losses: 0 };
-  private readonly writers: Promise<void>[] = [];
-  commits = 0;
+  private readonly writers: Writer[] = [];
+  private readonly runs: Promise<void>[] = [];
 
   constructor(
     private readonly urlOf: () => string,
@@ -51,10 +64,9 @@ export class Workload {
 
   start(writers: number): void {
     for (let writer = 0; writer < writers; writer++) {
-      this.writers.push(
-        new Writer(writer, this.urlOf, this.truth, this.random.fork(), this.state, this.hasEffects).run(),
-      );
+      this.writers.push(new Writer(writer, this.urlOf, this.truth, this.random.fork(), this.state, this.hasEffects));
     }
+    this.runs.push(...this.writers.map((writer) => writer.run()));
   }
 
   /** The database loses what it has not sent to its standby: from here on, writers leave their rows alone and make others. */
@@ -62,17 +74,21 @@ export class Workload {
     this.truth.lossesOfDatabase = ++this.state.losses;
   }
 
-  /** Resolves when nothing is in doubt any more. They write no more, whoever waits for this. */
+  /**
+   * Resolves when nothing is in doubt any more. They write no more, whoever waits for this, but for one transaction that
+   * is committed when all others are: whoever has passed the place where it begins has passed them.
+   */
   async stop(): Promise<void> {
     this.state.isOver = true;
-    await Promise.all(this.writers);
+    await Promise.all(this.runs);
+    await this.writers[0]?.last();
   }
 
   /** Whatever is in doubt. */
   async abandon(): Promise<void> {
     this.state.isOver = true;
     this.state.isAbandoned = true;
-    await Promise.allSettled(this.writers);
+    await Promise.allSettled(this.runs);
   }
 }
 
@@ -96,13 +112,23 @@ class Writer {
   }
 
   async run(): Promise<void> {
-    while (!this.state.isOver) {
-      await this.transaction();
-      await sleep(this.random.below(PAUSE_MS * 2));
-      if (this.hasEffects && (await this.isFarAhead())) await sleep(BEHIND_PAUSE_MS);
+    try {
+      while (!this.state.isOver) {
+        await this.transaction(this.random.chance(0.1));
+        await sleep(this.random.below(PAUSE_MS * 2));
+        if (this.hasEffects && (await this.isFarAhead())) await sleep(BEHIND_PAUSE_MS);
+      }
+    } finally {
+      this.drop();
     }
-    await this.client?.end().catch(() => undefined);
-    this.client = null;
+  }
+
+  async last(): Promise<void> {
+    try {
+      while (!(await this.transaction(false)));
+    } finally {
+      this.drop();
+    }
   }
 
   private async isFarAhead(): Promise<boolean> {
@@ -115,16 +141,16 @@ class Writer {
     }
   }
 
-  private async transaction(): Promise<void> {
+  /** @returns whether it was committed */
+  private async transaction(isRolledBack: boolean): Promise<boolean> {
     if (this.known !== this.state.losses) this.rows = new Map();
     const known = (this.known = this.state.losses);
     const token = `${this.writer}-${++this.transactions}`;
     const draft = this.draft();
-    const isRolledBack = this.random.chance(0.1);
     const end = isRolledBack ? 'ROLLBACK' : 'COMMIT';
     const sql = [`BEGIN; INSERT INTO tokens VALUES ('${token}')`, ...draft.sql, end].join('; ');
     const after = await this.insist(lsnNow);
-    if (known !== this.state.losses) return;
+    if (known !== this.state.losses) return false;
     if (!isRolledBack) this.truth.begin(token, draft.changes, after);
     const isDone = await this.attempt(sql);
     const isCommitted = isDone ? !isRolledBack : await this.insist((client) => hasToken(client, token));
@@ -132,6 +158,7 @@ class Writer {
       this.rows = draft.rows;
       this.truth.ended(token, await this.insist(lsnNow));
     }
+    return isCommitted;
   }
 
   /** @returns whether the server has answered; if not, nobody knows what has become of it */
@@ -160,7 +187,7 @@ class Writer {
   }
 
   private async open(): Promise<Client> {
-    return (this.client ??= await connect({ connectionString: this.urlOf(), query_timeout: 10_000 }));
+    return (this.client ??= await connect({ connectionString: this.urlOf(), ...PATIENCE }));
   }
 
   private drop(): void {
@@ -190,14 +217,16 @@ class Writer {
     this.lastId += count;
     sql.push(`INSERT INTO bulk SELECT n, n, 1 FROM generate_series(${first}, ${this.lastId}) n`);
     for (let id = first; id <= this.lastId; id++) {
-      changes.push({ name: changeName('bulk', id, 1), table: 'bulk', row: `bulk/${id}`, step: 0 });
+      const content = contentOf({ id, row: id, version: 1 });
+      changes.push({ name: changeName('bulk', id, 1), table: 'bulk', row: `bulk/${id}`, step: 0, content });
     }
     if (!this.random.chance(0.5)) return;
     // One by one, so that the order of the statement's scan does not matter.
     const gone = Array.from({ length: Math.min(count, 20) }, (_, index) => first + index);
     for (const id of gone) {
       sql.push(`DELETE FROM bulk WHERE id = ${id}`);
-      changes.push({ name: deleteName('bulk', id), table: 'bulk', row: `bulk/${id}`, step: 1 });
+      const content = contentOf({ id });
+      changes.push({ name: deleteName('bulk', id), table: 'bulk', row: `bulk/${id}`, step: 1, content });
     }
   }
 
@@ -215,31 +244,41 @@ class Writer {
     const present = [...rows.values()];
     const row = random.chance(0.3) ? present[random.below(Math.min(3, present.length))]! : random.pick(present);
     if (random.chance(0.12)) return this.remove(draft, row);
-    const before = row.id;
+    const before = { ...row };
     if (random.chance(0.15)) row.id = ++this.lastId;
     row.version++;
-    draft.sql.push(`UPDATE ${row.table} SET id = ${row.id}, version = ${row.version} WHERE id = ${before}`);
-    this.note(draft, row, changeName(row.table, row.row, row.version));
+    draft.sql.push(`UPDATE ${row.table} SET id = ${row.id}, version = ${row.version} WHERE id = ${before.id}`);
+    const content = contentOfUpdate(row, toldOf(before, row));
+    this.note(draft, row, changeName(row.table, row.row, row.version), content);
   }
 
   private insert(draft: Draft): void {
     const table = this.random.chance(0.5) ? 'items' : 'docs';
-    const row: Row = { table, row: ++this.lastRow, id: ++this.lastId, version: 1, steps: 0 };
+    const number = ++this.lastRow;
+    // No other row has it.
+    const pad = table === 'items' ? { pad: `${number} `.repeat(this.random.below(20)) } : {};
+    const row: Row = { table, row: number, id: ++this.lastId, version: 1, steps: 0, ...pad };
     draft.rows.set(`${table}/${row.row}`, row);
-    const pad = table === 'items' ? `, repeat('p', ${this.random.below(200)})` : '';
-    draft.sql.push(`INSERT INTO ${table} VALUES (${row.id}, ${row.row}, 1${pad})`);
-    this.note(draft, row, changeName(table, row.row, 1));
+    const last = row.pad === undefined ? '' : `, '${row.pad}'`;
+    draft.sql.push(`INSERT INTO ${table} VALUES (${row.id}, ${row.row}, 1${last})`);
+    this.note(draft, row, changeName(table, row.row, 1), contentOf(row));
   }
 
   private remove(draft: Draft, row: Row): void {
     draft.rows.delete(`${row.table}/${row.row}`);
     draft.sql.push(`DELETE FROM ${row.table} WHERE id = ${row.id}`);
-    this.note(draft, row, deleteName(row.table, row.id));
+    this.note(draft, row, deleteName(row.table, row.id), contentOf(row.table === 'items' ? row : { id: row.id }));
   }
 
-  private note({ changes }: Draft, row: Row, name: string): void {
-    changes.push({ name, table: row.table, row: `${row.table}/${row.row}`, step: row.steps++ });
+  private note({ changes }: Draft, row: Row, name: string, content: string): void {
+    changes.push({ name, table: row.table, row: `${row.table}/${row.row}`, step: row.steps++, content });
   }
+}
+
+/** What a server tells of a row as it was before an update: all of `items`, and of others their key, where it changes. */
+function toldOf(before: Row, after: Row): Content | null {
+  if (before.table === 'items') return before;
+  return before.id === after.id ? null : { id: before.id };
 }
 
 async function lsnNow(client: Client): Promise<string> {

@@ -1,18 +1,19 @@
-import { fork, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Client } from 'pg';
-import { parseLsn } from '#lib/protocol/lsn.js';
+import { formatLsn, parseLsn } from '#lib/protocol/lsn.js';
 import { withClient } from '../support/database.js';
 import { startProxy, type FaultProxy } from '../support/proxy.js';
 import { startPostgres, type PostgresServer } from '../support/versioned-postgres.js';
-import { sleep, waitFor } from '../support/wait.js';
-import { check, type Effect, type Evidence, type Verdict } from './checker.js';
-import { HANDLERS, type ChildOptions, type HandlerName, type ToChild } from './handlers.js';
+import { isDoneWithin, sleep, waitFor } from '../support/wait.js';
+import { check } from './checker.js';
+import { hasEnded, startChild, type Child } from './child-process.js';
+import type { Effect, Evidence, Verdict } from './evidence.js';
+import { HANDLERS, type ToChild } from './handlers.js';
 import { journalBytes, readJournals } from './journal.js';
 import { Random } from './random.js';
+import { OURS, type Behaviour, type Subject } from './subjects.js';
 import { SCHEMA, Truth, type WrittenTransaction } from './truth.js';
 import { Workload } from './workload.js';
 
@@ -21,51 +22,13 @@ export const SLOT = 'faults';
 const SETTINGS = { wal_sender_timeout: '3s', max_connections: '60' };
 const STALL_MS = 25_000;
 /** A handler may be given some seconds at a shutdown. */
-const LONGEST_STOP_MS = 20_000;
-const LONGEST_CONFIRMATION_MS = 20_000;
+const LONGEST_STOP_MS = 30_000;
+const LONGEST_CONFIRMATION_MS = 60_000;
 const LONGEST_RELEASE_MS = 2_000;
+const LONGEST_END_MS = 60_000;
 
-export interface Child {
-  readonly name: string;
-  readonly process: ChildProcess;
-  readonly messages: Record<string, unknown>[];
-  /** The last state that it told. */
-  state: string;
-  readonly exited: Promise<void>;
-  output: string;
-  /** It is to end, or may: an end of another kind is a crash. */
-  mayEnd: boolean;
-}
-
-/** Who is put through faults. */
-export interface Subject {
-  /** Run with `ChildOptions` as JSON; tells its states, and writes a journal. */
-  readonly script: string;
-  /** Before the options. */
-  readonly arguments?: readonly string[];
-  /** Of all its processes. */
-  readonly behaviour?: Behaviour;
-  readonly handlers: readonly HandlerName[];
-  readonly seesWhole: boolean;
-  /** In the end, it has confirmed everything; and it writes down the positions of commits. */
-  readonly confirms?: boolean;
-  /** Without anything new for so long, what is missing is lost. */
-  readonly stallMs?: number;
-  /** After so long, what is missing is lost, although the same comes again and again. */
-  readonly longestMs?: number;
-}
-
-export const OURS: Subject = {
-  script: fileURLToPath(new URL('./child.js', import.meta.url)),
-  handlers: Object.keys(HANDLERS) as HandlerName[],
-  seesWhole: true,
-  confirms: true,
-};
-
-/** The same with one handler, as others have. */
-export const OURS_ALONE: Subject = { ...OURS, behaviour: { isAlone: true }, handlers: ['serial'], seesWhole: false };
-
-export type Behaviour = Partial<Omit<ChildOptions, 'url' | 'slot' | 'directory' | 'name'>>;
+/** What a fault excuses. */
+type Expected = Pick<Evidence, 'mayMiss' | 'isInGap' | 'isParking'> & { readonly mayHaveLost: boolean };
 
 /** A server, a path to it, writers, and processes of one application: what faults are done to. */
 export class World {
@@ -145,10 +108,10 @@ export class World {
 
   /** One more process of the application. Resolves at once. */
   async launch(behaviour: Behaviour = {}): Promise<Child> {
-    if (this.isClosed) throw new Error('the world has ended');
     const name = `journal-${String(++this.started).padStart(3, '0')}`;
     this.floors.set(name, await this.floor());
-    const options: ChildOptions = {
+    if (this.isClosed) throw new Error('the world has ended');
+    const options = {
       ...this.subject.behaviour,
       ...behaviour,
       url: this.proxy.through(this.server.url),
@@ -156,29 +119,7 @@ export class World {
       directory: this.directory,
       name,
     };
-    const process = fork(this.subject.script, [...(this.subject.arguments ?? []), JSON.stringify(options)], {
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    });
-    const child: Child = {
-      name,
-      process,
-      messages: [],
-      state: 'idle',
-      exited: new Promise((done) => process.once('exit', () => done())),
-      output: '',
-      mayEnd: false,
-    };
-    process.once('exit', (code, signal) => {
-      const isRight = child.mayEnd || (behaviour.dieAfterCommits !== undefined && signal === 'SIGKILL');
-      if (!isRight) this.crashes.push(`${name} ended with ${code ?? signal}`);
-    });
-    process.on('message', (message: Record<string, unknown>) => {
-      child.messages.push(message);
-      if (typeof message['state'] === 'string') child.state = message['state'];
-    });
-    for (const stream of [process.stdout!, process.stderr!]) {
-      stream.setEncoding('utf8').on('data', (text: string) => (child.output = (child.output + text).slice(-20_000)));
-    }
+    const child = startChild(this.subject, options, (what) => this.crashes.push(what));
     this.children.push(child);
     return child;
   }
@@ -193,8 +134,7 @@ export class World {
   reach(child: Child, states: readonly string[]): Promise<unknown> {
     return waitFor(
       () =>
-        states.includes(child.state) ||
-        (child.process.exitCode !== null && Promise.reject(new Error(`it has ended: ${child.output}`))),
+        states.includes(child.state) || (hasEnded(child) && Promise.reject(new Error(`it has ended: ${child.output}`))),
       () => `${states.join(' or ')} of ${child.name}, which is ${child.state}: ${child.output}`,
       60_000,
     );
@@ -205,7 +145,7 @@ export class World {
   }
 
   async kill(child: Child): Promise<void> {
-    child.mayEnd = true;
+    child.asked = 'to die';
     child.process.kill('SIGKILL');
     await child.exited;
     this.forget(child);
@@ -213,12 +153,10 @@ export class World {
 
   /** As a deploy does it, which is not patient for ever. */
   async stop(child: Child): Promise<void> {
-    child.mayEnd = true;
+    if (!hasEnded(child)) child.asked = 'to stop';
     if (child.process.connected) this.tell(child, 'stop');
     const isInTime = await isDoneWithin(child.exited, LONGEST_STOP_MS);
-    const { exitCode } = child.process;
     if (!isInTime) this.crashes.push(`${child.name} did not end within ${LONGEST_STOP_MS} ms`);
-    else if (exitCode !== 0) this.crashes.push(`${child.name} ended with ${exitCode ?? child.process.signalCode}`);
     await this.kill(child);
   }
 
@@ -243,7 +181,7 @@ export class World {
         before = now;
         since = Date.now();
       } else {
-        const verdict = await this.verdict({ ...expected, isParking: true, mayHaveLost: true });
+        const verdict = await this.verdict({ ...expected, isParking: true, mayHaveLost: false });
         if (verdict.lost === 0 || Date.now() - since > stallMs || Date.now() > giveUpAt) return;
       }
       await sleep(300);
@@ -256,20 +194,27 @@ export class World {
     return n + journalBytes(this.directory);
   }
 
-  async verdict(expected: Pick<Evidence, 'mayMiss' | 'isInGap' | 'isParking' | 'mayHaveLost'>): Promise<Verdict> {
-    const tokens = await this.sql<{ token: string }>('SELECT token FROM tokens');
-    const effects = await this.sql<Effect>('SELECT handler, name FROM effects ORDER BY seq');
+  async verdict({ mayHaveLost, ...expected }: Expected): Promise<Verdict> {
+    const tokens = await this.tokens();
+    const effects = await this.sql<Effect>('SELECT handler, name, content FROM effects ORDER BY seq');
+    const gone = mayHaveLost ? this.truth.gone(tokens) : new Set();
     const { handlers, seesWhole } = this.subject;
     return check({
       ...expected,
       handlers,
       seesWhole,
-      hasCommitLsns: this.subject.confirms === true,
-      transactions: this.truth.committed(new Set(tokens.map(({ token }) => token))),
+      hasDetails: this.subject.isOurs === true,
+      isGone: (name) => gone.has(name),
+      transactions: this.truth.committed(tokens),
       journals: readJournals(this.directory),
       effects,
       floors: this.floors,
     });
+  }
+
+  /** Of the transactions that the database has. */
+  private async tokens(): Promise<Set<string>> {
+    return new Set((await this.sql<{ token: string }>('SELECT token FROM tokens')).map(({ token }) => token));
   }
 
   async logEnd(): Promise<bigint> {
@@ -290,7 +235,7 @@ export class World {
   /** Whatever state it is in. */
   async close(): Promise<void> {
     this.isClosed = true;
-    const ends = [
+    const ends: (() => Promise<unknown>)[] = [
       () => this.workload.abandon(),
       () => Promise.all([...this.children].map((child) => (child.process.kill('SIGCONT'), this.kill(child)))),
       () => this.proxy.close(),
@@ -300,7 +245,8 @@ export class World {
     const errors: unknown[] = [];
     for (const end of ends) {
       try {
-        await end();
+        if (!(await isDoneWithin(end(), LONGEST_END_MS)))
+          errors.push(new Error(`not done after ${LONGEST_END_MS} ms: ${end}`));
       } catch (error) {
         errors.push(error);
       }
@@ -309,22 +255,33 @@ export class World {
   }
 
   /**
-   * Waits until the slot has passed everything that was committed, and a moment more for what might come late.
+   * Waits until the slot has passed where the last transaction that was committed began, which is the end of all others,
+   * and a moment more for what might come late. Not the end of the log: what is not theirs is confirmed in large steps.
    *
    * @returns whether it has
    */
   async confirmed(): Promise<boolean> {
-    const [{ lsn }] = (await this.sql<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn')) as [
-      { lsn: string },
-    ];
-    const passed = 'SELECT FROM pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn >= $2::pg_lsn';
-    const isConfirmed = await waitFor(
-      async () => (await this.sql(passed, [SLOT, lsn])).length === 1,
-      'the position',
-      LONGEST_CONFIRMATION_MS,
-    ).catch(() => false);
+    const begins = this.truth.committed(await this.tokens()).map(({ after }) => after);
+    const furthest = begins.reduce((most, after) => (after > most ? after : most), 0n);
+    const isConfirmed = await waitFor(() => this.hasConfirmed(furthest), 'the position', LONGEST_CONFIRMATION_MS).catch(
+      () => false,
+    );
     await sleep(1_000);
-    return isConfirmed === true;
+    return isConfirmed;
+  }
+
+  /** What lies before it was confirmed, as the server has it. */
+  async slotPosition(): Promise<bigint> {
+    const [row] = await this.sql<{ lsn: string }>(
+      'SELECT confirmed_flush_lsn::text AS lsn FROM pg_replication_slots WHERE slot_name = $1',
+      [SLOT],
+    );
+    return parseLsn(row!.lsn);
+  }
+
+  async hasConfirmed(position: bigint): Promise<boolean> {
+    const passed = 'SELECT FROM pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn >= $2::pg_lsn';
+    return (await this.sql(passed, [SLOT, formatLsn(position)])).length === 1;
   }
 
   /** Where the slot stands, while nobody has it; 0 where it does not exist, or another process has it. */
@@ -340,10 +297,4 @@ export class World {
       if (this.children.length > 0 || Date.now() > giveUpAt) return 0n;
     }
   }
-}
-
-async function isDoneWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), ms)));
-  return Promise.race([promise.then(() => true), late]).finally(() => clearTimeout(timer));
 }

@@ -45,7 +45,12 @@ export async function startStandby(
         ...settings,
       },
     });
-    await waitFor(() => givesFeedback(primary), 'the standby to stream');
+    try {
+      await waitFor(() => givesFeedback(primary), 'the standby to stream', 60_000);
+    } catch (error) {
+      await server.stop('immediate');
+      throw error;
+    }
     return standbyOf(server, directory);
   } catch (error) {
     rmSync(directory, { recursive: true, force: true });

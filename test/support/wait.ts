@@ -19,6 +19,13 @@ export async function waitFor<T>(
   }
 }
 
+/** Whether it is done in time. It goes on if not, and nobody hears of its error then. */
+export async function isDoneWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), ms)));
+  return Promise.race([promise.then(() => true), late]).finally(() => clearTimeout(timer));
+}
+
 /**
  * Waits until `count` gives `total` or more, for as long as it grows: a loaded machine is slow, and only what stands
  * still is stuck. Fails after `stallMs` without growth, with `what` and how many of how many came.
