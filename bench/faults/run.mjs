@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { inspect, parseArgs } from 'node:util';
 import { FAULTS } from '../../build/test/faults/faults.js';
-import { markdownTable, writeIntoGuide } from '../../build/test/faults/report.js';
+import { failuresOf, markdownTable, writeIntoGuide } from '../../build/test/faults/report.js';
 import { runFault } from '../../build/test/faults/run-fault.js';
 import { OURS_ALONE } from '../../build/test/faults/subjects.js';
 import { World } from '../../build/test/faults/world.js';
@@ -65,10 +65,12 @@ if (values.write) write();
 /** One that could not be done must not take the others' figures with it. */
 async function measured(fault, who) {
   try {
-    const { hits, verdict, crashes } = await (who === WE
+    const result = await (who === WE
       ? runFault(fault, seed, seconds, OURS_ALONE)
       : runFault(ofPeer(fault, who), seed, seconds, subjectOf(who)));
-    for (const crash of crashes) console.log(`  ${crash}`);
+    const { hits, verdict, crashes } = result;
+    for (const crash of who === WE ? failuresOf(result) : crashes) console.log(`  !!! ${crash}`);
+    if (who === WE && failuresOf(result).length > 0) process.exitCode = 1;
     const { changes, lost, outOfOrder, torn, duplicates } = verdict;
     return [hits, changes, lost, outOfOrder, torn, duplicates, crashes.length];
   } catch (error) {

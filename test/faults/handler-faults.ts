@@ -32,11 +32,13 @@ export const HANDLER_FAULTS: readonly Fault[] = [
       run.hit();
       await every(run, 100, 200, async () => undefined);
     },
-    // What is parked is tried again by a process whose handlers do not fail.
+    // What is parked is tried again by a process whose handlers do not fail. Not before it has been given what its
+    // predecessor did not confirm: what is tried again first may come again after that, in the same process.
     heal: async (world) => {
       if (policy !== 'park') return;
       await world.stop(only(world));
       const mended = await world.start();
+      if (!(await world.confirmed())) throw new Error('the position was not confirmed with changes that are parked');
       world.tell(mended, 'retry');
       await waitFor(() => mended.messages.find((message) => message['done'] === 'retry'), 'the retry', 60_000);
     },

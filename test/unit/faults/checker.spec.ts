@@ -112,6 +112,8 @@ describe('the checker of the faults run', () => {
     const effects = ['c/0', 'b/0'].map((name) => ({ handler: 'effects', name, content: contentOfName(name) }));
     expect(verdict([], { handlers: ['effects'], effects }).outOfOrder).toBe(1);
     expect(verdict([], { handlers: ['effects'], effects: effects.toReversed() }).outOfOrder).toBe(0);
+    const arrays = effects.map(({ name, content }) => ({ handler: 'effectArrays', name, content }));
+    expect(verdict([], { handlers: ['effectArrays'], effects: arrays }).outOfOrder).toBe(1);
   });
 
   it('finds positions that do not grow from one transaction to the next, or change within one', () => {
@@ -217,5 +219,32 @@ describe('the checker of the faults run', () => {
     expect(verdict([[...ALL, 'e/0']], { isGone })).toMatchObject({ ...clean, phantoms: 1 });
     const effects = [...ALL, 'd/0'].map((name) => ({ handler: 'effects', name, content: contentOfName(name) }));
     expect(verdict([], { handlers: ['effects'], effects, isGone })).toMatchObject({ ...clean, phantoms: 1 });
+  });
+
+  it('lets be seen anew, in one process, what lies in a gap and was seen before in another one', () => {
+    const isInGap = ({ token }: WrittenTransaction): boolean => token === 'first';
+    expect(
+      verdict(
+        [
+          ['a/0', 'b/0', 'a/1'],
+          ['a/0', 'a/2', 'c/0'],
+        ],
+        { isInGap },
+      ),
+    ).toMatchObject({ ...clean, duplicates: 1 });
+  });
+
+  it('does not ask for an order of what is parked, nor for a position that it came after', () => {
+    const serial = ['c/0', 'a/0', 'b/0', 'a/1', 'a/2'].map((name) => entry('serial', [name]));
+    const whole = [SECOND, FIRST].map(({ changes }) =>
+      entry(
+        'whole',
+        changes.map(({ name }) => name),
+      ),
+    );
+    const floors = new Map([['journal-0', 0x20n]]);
+    const more = { seesWhole: true, floors, ...journal(...serial, ...whole) };
+    expect(verdict([], { ...more, isParking: true })).toMatchObject(clean);
+    expect(verdict([], more)).not.toMatchObject(clean);
   });
 });
