@@ -162,7 +162,7 @@ export class AckTracker {
       if (end > this.position) this.position = end;
     }
     // Nothing is copied before half of it is over.
-    if (this.heldHead * 2 >= held.length) {
+    if (this.heldHead > 0 && this.heldHead * 2 >= held.length) {
       held.splice(0, this.heldHead);
       this.heldHead = 0;
     }

@@ -57,12 +57,6 @@ const IF_HELD = `(SELECT held FROM held)`;
 export const PARK = `${heldBy(COLUMNS.length + 1)}, parked AS (${parkWhere('held')})
 SELECT held, (SELECT id FROM parked) AS id FROM held`;
 
-/** Places in the parameters of `PARK`. */
-export const [HANDLER, APP] = ['handler', 'app'].map((name) => COLUMNS.findIndex(([each]) => each === name)) as [
-  number,
-  number,
-];
-
 /**
  * Before `PARK_CLAIMING`, in its transaction: what is folded meanwhile would leave the claims after that has looked at the
  * spans. $1 system identifier, $2 app, $3 handler.

@@ -61,6 +61,11 @@ export interface PgParkedStoreOptions {
   readonly idleMs?: number;
 }
 
+/** For a transactional handler: what is claimed with a change that is parked. */
+interface Claim extends StreamHistory {
+  readonly handler: string;
+}
+
 /** The dead letter in the source database, for the changes of one slot: the table `parked` of our own schema. */
 export class PgParkedStore implements ParkedStore {
   writtenUpTo: Lsn = 0n;
@@ -85,7 +90,8 @@ export class PgParkedStore implements ParkedStore {
     const { slotName, app } = this.options;
     const parameters = parkParameters(slotName, app, request);
     const identity = parkingIdentity(request);
-    const claim = request.claims ? request.work.transaction.history : null;
+    const { history } = request.work.transaction;
+    const claim = request.claims && history !== null ? { ...history, handler: request.handler } : null;
     const id = await this.ask(true, async (client) => {
       const inserted = await this.insert(client, identity, parameters, claim);
       // Also where somebody else has parked it.
@@ -196,7 +202,7 @@ export class PgParkedStore implements ParkedStore {
     client: Client,
     identity: string,
     parameters: unknown[],
-    claim: StreamHistory | null,
+    claim: Claim | null,
   ): Promise<string | null> {
     const wasUnanswered = this.unanswered.has(identity);
     this.unanswered.add(identity);
@@ -215,7 +221,7 @@ export class PgParkedStore implements ParkedStore {
     }
   }
 
-  private async insertOnce(client: Client, parameters: unknown[], claim: StreamHistory | null): Promise<string | null> {
+  private async insertOnce(client: Client, parameters: unknown[], claim: Claim | null): Promise<string | null> {
     if (claim === null) return (await this.underLease(client, sql.PARK, parameters))[0]?.id ?? null;
     const row = await inTransaction(client, () => this.parkClaiming(client, parameters, claim));
     if (row!.known) return row!.id;
@@ -228,9 +234,9 @@ export class PgParkedStore implements ParkedStore {
   private async parkClaiming(
     client: Client,
     parameters: unknown[],
-    { systemIdentifier, timeline }: StreamHistory,
+    { systemIdentifier, timeline, handler }: Claim,
   ): Promise<{ id: string | null; known: boolean } | undefined> {
-    await client.query(sql.PROGRESS_TURN, [systemIdentifier, parameters[sql.APP], parameters[sql.HANDLER]]);
+    await client.query(sql.PROGRESS_TURN, [systemIdentifier, this.options.app, handler]);
     const where = [systemIdentifier, timelineName(timeline)];
     const [row] = await this.askUnderLease<{ id: string | null; known: boolean }>(
       client,

@@ -55,7 +55,20 @@ export interface Verdict {
   readonly examples: string[];
 }
 
-type Count = Exclude<keyof Verdict, 'commits' | 'changes' | 'examples'>;
+export type Count = Exclude<keyof Verdict, 'commits' | 'changes' | 'examples'>;
+
+/** Nothing is wrong, nothing came again. */
+export const NOTHING_FOUND: Readonly<Record<Count, number>> = {
+  lost: 0,
+  outOfOrder: 0,
+  torn: 0,
+  duplicates: 0,
+  effectsTwice: 0,
+  confirmedAgain: 0,
+  phantoms: 0,
+  altered: 0,
+  missedInGap: 0,
+};
 
 export interface Known {
   readonly change: WrittenChange;
@@ -85,15 +98,7 @@ export class Case {
     this.verdict = {
       commits: transactions.length,
       changes: transactions.reduce((sum, { changes }) => sum + changes.length, 0),
-      lost: 0,
-      outOfOrder: 0,
-      torn: 0,
-      duplicates: 0,
-      effectsTwice: 0,
-      confirmedAgain: 0,
-      phantoms: 0,
-      altered: 0,
-      missedInGap: 0,
+      ...NOTHING_FOUND,
       examples: [],
     };
   }

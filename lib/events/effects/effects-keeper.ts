@@ -54,10 +54,8 @@ export class EffectsKeeper {
   async open(stream: StreamStart): Promise<void> {
     if (this.isEmpty) return;
     await this.store.open(stream);
-    const { history } = stream;
-    if (history !== this.history) this.folded.clear();
-    this.history = history;
-    for (const { prefix } of this.calls.values()) prefix.enter(history);
+    this.history = stream.history;
+    for (const { prefix } of this.calls.values()) prefix.enter(stream.history);
     this.timer ??= setInterval(() => void this.fold(), FOLD_MS).unref();
   }
 

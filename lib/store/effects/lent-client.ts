@@ -22,17 +22,15 @@ export function lendClient(client: PoolClient, app: string, handler: string): Le
   let pending = 0;
   let hasSubmitted = false;
   const settled = (): void => void pending--;
+  const send = (given: unknown[]): unknown => (client.query as (...each: unknown[]) => unknown).apply(client, given);
   const watched = (given: unknown[]): unknown => {
     const callback = given.at(-1);
-    const isCallback = typeof callback === 'function';
-    const settling = (...answer: unknown[]): unknown => {
-      settled();
-      return (callback as (...answer: unknown[]) => unknown)(...answer);
-    };
-    const parameters = isCallback ? [...given.slice(0, -1), settling] : given;
-    const result: unknown = (client.query as (...each: unknown[]) => unknown).apply(client, parameters);
-    if (isCallback) pending++;
-    else if (result instanceof Promise) {
+    if (isFunction(callback)) {
+      pending++;
+      return send([...given.slice(0, -1), (...answer: unknown[]) => (settled(), callback(...answer))]);
+    }
+    const result = send(given);
+    if (result instanceof Promise) {
       pending++;
       result.then(settled, settled);
     } else hasSubmitted = true;
@@ -76,6 +74,10 @@ export function lendClient(client: PoolClient, app: string, handler: string): Le
     },
     takeBack: () => void (isOver = true),
   };
+}
+
+function isFunction(value: unknown): value is (...parameters: unknown[]) => unknown {
+  return typeof value === 'function';
 }
 
 /** Of a text, of node-postgres' `{ text }`, or of a cursor. */

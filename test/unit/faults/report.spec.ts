@@ -1,32 +1,21 @@
 import { describe, expect, it } from '@jest/globals';
+import { NOTHING_FOUND, type Count } from '../../faults/evidence.js';
 import { failuresOf, figures, type FaultResult } from '../../faults/report.js';
 
-const NOTHING = {
-  lost: 0,
-  outOfOrder: 0,
-  torn: 0,
-  duplicates: 0,
-  effectsTwice: 0,
-  confirmedAgain: 0,
-  phantoms: 0,
-  altered: 0,
-  missedInGap: 0,
-};
 const RIGHT: FaultResult = {
   name: 'fault',
   what: 'something',
   hits: 1,
-  verdict: { commits: 1, changes: 1, ...NOTHING, examples: [] },
+  verdict: { commits: 1, changes: 1, ...NOTHING_FOUND, examples: [] },
   isConfirmed: true,
   crashes: [],
 };
 
 describe('the report of the faults run', () => {
   it('takes what came again or lies in a gap for no failure, and everything else for one', () => {
-    const withCount = (count: keyof typeof NOTHING): string[] =>
-      failuresOf({ ...RIGHT, verdict: { ...RIGHT.verdict, [count]: 1 } });
+    const withCount = (count: Count): string[] => failuresOf({ ...RIGHT, verdict: { ...RIGHT.verdict, [count]: 1 } });
     expect(failuresOf(RIGHT)).toEqual([]);
-    const failing = (Object.keys(NOTHING) as (keyof typeof NOTHING)[]).filter((each) => withCount(each).length > 0);
+    const failing = (Object.keys(NOTHING_FOUND) as Count[]).filter((each) => withCount(each).length > 0);
     expect(failing).toEqual(['lost', 'outOfOrder', 'torn', 'effectsTwice', 'confirmedAgain', 'phantoms', 'altered']);
   });
 
