@@ -43,4 +43,13 @@ export class RelationCache {
   get(id: number): CachedRelation | undefined {
     return this.relations.get(id);
   }
+
+  /** Takes over what another cache has made of a Relation message. */
+  put(cached: CachedRelation): void {
+    this.relations.set(cached.relation.id, cached);
+  }
+
+  values(): IterableIterator<CachedRelation> {
+    return this.relations.values();
+  }
 }
