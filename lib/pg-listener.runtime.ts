@@ -110,6 +110,8 @@ export class AppRuntime implements ListenerRuntime {
         ),
         wantsMessages: definitions.some(({ kind }) => kind === 'message'),
         origin: config.origin,
+        streaming: config.streaming,
+        mostStreamedBytes: config.limits.bytes,
         sink: this.dispatcher,
         progress: new DeliveryProgress(),
         counters: this.counters,

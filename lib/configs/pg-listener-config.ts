@@ -44,6 +44,7 @@ export interface ResolvedConfig {
   /** Undefined: that of the nearest package.json. */
   readonly service: string | undefined;
   readonly origin: OriginFilter;
+  readonly streaming: boolean;
   readonly limits: { readonly changes: number; readonly bytes: number };
   readonly autoStart: boolean;
   readonly enabled: boolean;
@@ -71,6 +72,7 @@ export class PgListenerConfig implements ResolvedConfig {
   readonly onGap!: OnGap;
   readonly service!: string | undefined;
   readonly origin!: OriginFilter;
+  readonly streaming!: boolean;
   readonly limits!: { readonly changes: number; readonly bytes: number };
   readonly autoStart!: boolean;
   readonly enabled!: boolean;

@@ -35,6 +35,10 @@ export interface SessionContext {
   readonly publications: PublicationManager;
   readonly wantsMessages: boolean;
   readonly origin: OriginFilter;
+  /** Whether the server sends transactions while they are in progress. */
+  readonly streaming: boolean;
+  /** Bytes of transactions in progress that stay in memory. */
+  readonly mostStreamedBytes: number;
   readonly sink: TransactionSink;
   readonly progress: DeliveryProgress;
   readonly counters: PublisherCounters;
@@ -102,6 +106,8 @@ export class ReplicationSession implements ReplicationListener {
   /** Ends the stream because of an error that came from outside of it; confirms what is settled. */
   halt(error: Error): void {
     this.fault = error;
+    // What is being replayed would go on without the stream.
+    this.publisher?.streamed.close();
     if (this.server === undefined) this.destroy();
     else this.server.leave(error);
   }
@@ -159,7 +165,7 @@ export class ReplicationSession implements ReplicationListener {
 
   /** Resolves when the server has accepted the stream. */
   private async stream(replication: Client, facts: ServerFacts, history: StreamHistory): Promise<void> {
-    const { target, sink, progress, counters } = this.context;
+    const { target, sink, progress, counters, mostStreamedBytes } = this.context;
     this.publisher = new ReplicationPublisher(sink, {
       app: target.app,
       oids: new OidDatabase(facts.domains),
@@ -169,13 +175,26 @@ export class ReplicationSession implements ReplicationListener {
       primaryKeys: facts.primaryKeys,
       history,
       received: (lsn) => this.server!.noteReceived(lsn),
+      mostStreamedBytes,
+      pace: {
+        hold: () => this.server!.hold(),
+        release: () => this.server!.release(),
+        fail: (error) => this.server!.leave(error),
+      },
     });
     if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app: target.app });
     const { life } = this.context;
-    const command = startCommand(life.slots.name, this.publicationNames, this.context);
+    const command = startCommand(life.slots.name, this.publicationNames, facts.version, this.context);
     this.server = new ReplicationServer(socketOf(replication), this, facts);
-    sink.onRoom = () => this.server?.resume();
-    sink.onFree = () => this.server?.goOn();
+    const { streamed } = this.publisher;
+    sink.onRoom = () => {
+      streamed.goOn();
+      this.server?.resume();
+    };
+    sink.onFree = () => {
+      streamed.freed();
+      this.server?.goOn();
+    };
     sink.hold();
     await this.server.start(command).catch((error: unknown) => this.explainStart(error));
   }
@@ -327,6 +346,7 @@ export class ReplicationSession implements ReplicationListener {
     this.giveUp.abort();
     clearInterval(this.shutdownTimer);
     this.recorder?.close();
+    this.publisher?.streamed.close();
     this.server?.destroy();
     if (this.replication !== undefined) socketOf(this.replication).destroy();
     await closeClient(this.plain);
