@@ -10,6 +10,7 @@ export class DeliveryProgress {
   private deliveredEnd: Lsn = INVALID_LSN;
   private history = '';
   private eraNumber = 0;
+  private wholeUpTo: Lsn = INVALID_LSN;
 
   /** Counts the histories: what began in one era says nothing in another. */
   get era(): number {
@@ -35,6 +36,7 @@ export class DeliveryProgress {
       this.settledEnd = INVALID_LSN;
       this.lastMessage = INVALID_LSN;
       this.deliveredEnd = INVALID_LSN;
+      this.wholeUpTo = INVALID_LSN;
     }
     this.history = history;
     return isOther;
@@ -61,6 +63,16 @@ export class DeliveryProgress {
   confirmedUpTo(lsn: Lsn): void {
     this.settledUpTo(lsn);
     this.messageSettled(lsn);
+  }
+
+  /** The transaction committed there cannot be told when it comes in parts: the next connections are to bring it whole. */
+  wantWhole(commitLsn: Lsn): void {
+    if (commitLsn > this.wholeUpTo) this.wholeUpTo = commitLsn;
+  }
+
+  /** Whether transactions may come in parts on a connection that begins at `lsn`. */
+  mayStreamFrom(lsn: Lsn): boolean {
+    return lsn > this.wholeUpTo;
   }
 
   isMessageSettled(lsn: Lsn): boolean {

@@ -14,6 +14,7 @@ import type { ConnectionTarget } from '../connection/connection-target.js';
 import { closeClient, connectPlain, connectReplication, socketOf } from '../connection/connection.js';
 import type { DeliveryProgress } from './delivery-progress.js';
 import type { PublicationManager } from '../publications/publication-manager.js';
+import { paceOf } from './in-progress/pace.js';
 import { ReplicationPublisher, type PublisherCounters } from './replication.publisher.js';
 import { startCommand } from './start-command.js';
 import { ReplicationServer, type ReplicationListener } from './replication.server.js';
@@ -176,15 +177,15 @@ export class ReplicationSession implements ReplicationListener {
       history,
       received: (lsn) => this.server!.noteReceived(lsn),
       mostStreamedBytes,
-      pace: {
-        hold: () => this.server!.hold(),
-        release: () => this.server!.release(),
-        fail: (error) => this.server!.leave(error),
-      },
+      pace: paceOf(() => this.server!, progress),
     });
     if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app: target.app });
     const { life } = this.context;
-    const command = startCommand(life.slots.name, this.publicationNames, facts.version, this.context);
+    const streaming = this.context.streaming && progress.mayStreamFrom(this.beganAt);
+    const command = startCommand(life.slots.name, this.publicationNames, facts.version, {
+      ...this.context,
+      streaming,
+    });
     this.server = new ReplicationServer(socketOf(replication), this, facts);
     const { streamed } = this.publisher;
     sink.onRoom = () => {

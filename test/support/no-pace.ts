@@ -4,6 +4,7 @@ import type { StreamPace } from '#lib/replication/in-progress/streamed-transacti
 export const NO_PACE: StreamPace = {
   hold: () => undefined,
   release: () => undefined,
+  wantWhole: () => undefined,
   fail: (error) => {
     throw error;
   },

@@ -27,6 +27,7 @@ export class InProgressTransaction {
   private readonly relations: CachedRelation[] = [];
   /** By the table's oid: the message of its last description. */
   private readonly described = new Map<number, Buffer>();
+  private hasMessages = false;
 
   constructor(
     readonly xid: number,
@@ -48,6 +49,7 @@ export class InProgressTransaction {
 
   /** A message of it, which has an xid of its own behind its type where `hasXid`. @throws SpillError */
   add(buffer: Buffer, start: number, end: number, high: number, low: number, hasXid: boolean): void {
+    if (buffer[start] === PgOutputMessage.Message) this.hasMessages = true;
     const rest = start + 1 + (hasXid ? XID_BYTES : 0);
     const xid = hasXid ? buffer.readUInt32BE(start + 1) : this.xid;
     const at = this.head(1 + end - rest, high, low, xid);
@@ -64,6 +66,14 @@ export class InProgressTransaction {
     const at = this.head(1 + 4, 0, 0, this.xid);
     const { chunk } = this.spool;
     chunk.writeUInt32LE(this.relations.push(relation) - 1, chunk.writeUInt8(PgOutputMessage.Relation, at));
+  }
+
+  /**
+   * It is not known which of its messages were rolled back: the server gives each the xid of the transaction, never that of
+   * the sub-transaction.
+   */
+  get isAmbiguous(): boolean {
+    return this.hasMessages && this.aborted.size > 0;
   }
 
   abort(subXid: number): void {

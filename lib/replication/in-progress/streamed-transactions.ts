@@ -11,6 +11,8 @@ import {
 import type { OidDatabase } from '../../decoder/oid-database.js';
 import { RelationCache, type CachedRelation, type CustomTypes } from '../../decoder/relation-cache.js';
 import { SpillError } from '../../errors/delivery.error.js';
+import { ConnectionError } from '../../errors/replication.error.js';
+import { formatLsn, type Lsn } from '../../protocol/lsn.js';
 import type { SpillPlace } from '../../spill/record-spool.js';
 import { XID_BYTES, type InProgressTransaction } from './in-progress-transaction.js';
 import { InProgressTransactions, outOfPlace } from './in-progress-transactions.js';
@@ -26,6 +28,8 @@ export interface StreamPace {
   release(): void;
   /** The stream must end. */
   fail(error: Error): void;
+  /** The next connection is to bring the transaction committed there as a whole. */
+  wantWhole(commitLsn: Lsn): void;
 }
 
 /** Who takes transactions, each as if it came whole when it commits. */
@@ -177,6 +181,7 @@ export class StreamedTransactions implements TransactionVisitor {
 
   streamCommit({ xid, commitLsn, endLsn, commitTimestamp }: StreamCommitMessage): void {
     const transaction = this.open.finish(xid, 'StreamCommit');
+    if (transaction.isAmbiguous) this.refuse(transaction, commitLsn);
     this.target.begin({ finalLsn: commitLsn, commitTimestamp, xid });
     this.startReplay(transaction, () => this.target.commit({ commitLsn, endLsn }));
   }
@@ -242,6 +247,17 @@ export class StreamedTransactions implements TransactionVisitor {
     if (replay.isOver) return;
     this.isHolding = true;
     pace.hold();
+  }
+
+  private refuse(transaction: InProgressTransaction, commitLsn: Lsn): never {
+    transaction.close();
+    const { app, pace } = this.options;
+    pace.wantWhole(commitLsn);
+    throw new ConnectionError(
+      `The transaction committed at ${formatLsn(commitLsn)} has logical messages, and savepoints that were rolled back: in ` +
+        'parts, PostgreSQL does not tell which messages went with them. It is read again, as a whole',
+      { app },
+    );
   }
 
   private faultOf(what: string, cause: unknown, place: SpillPlace): SpillError {

@@ -84,6 +84,7 @@ export class FakePace implements StreamPace {
   isHeld = false;
   holds = 0;
   fault: Error | undefined;
+  readonly whole: bigint[] = [];
 
   hold(): void {
     this.isHeld = true;
@@ -94,6 +95,9 @@ export class FakePace implements StreamPace {
   }
   fail(error: Error): void {
     this.fault = error;
+  }
+  wantWhole(commitLsn: bigint): void {
+    this.whole.push(commitLsn);
   }
 }
 
