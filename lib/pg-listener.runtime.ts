@@ -92,6 +92,7 @@ export class AppRuntime implements ListenerRuntime {
     this.life = new SlotLife({
       target,
       slot,
+      twoPhase: config.twoPhase,
       service: () => service ?? serviceName(),
       handlerIds: definitions.map(({ id }) => id),
       onGap,
@@ -112,6 +113,7 @@ export class AppRuntime implements ListenerRuntime {
         origin: config.origin,
         streaming: config.streaming,
         mostStreamedBytes: config.limits.bytes,
+        twoPhase: config.twoPhase,
         sink: this.dispatcher,
         progress: new DeliveryProgress(),
         counters: this.counters,

@@ -45,6 +45,7 @@ export interface ResolvedConfig {
   readonly service: string | undefined;
   readonly origin: OriginFilter;
   readonly streaming: boolean;
+  readonly twoPhase: boolean;
   readonly limits: { readonly changes: number; readonly bytes: number };
   readonly autoStart: boolean;
   readonly enabled: boolean;
@@ -73,6 +74,7 @@ export class PgListenerConfig implements ResolvedConfig {
   readonly service!: string | undefined;
   readonly origin!: OriginFilter;
   readonly streaming!: boolean;
+  readonly twoPhase!: boolean;
   readonly limits!: { readonly changes: number; readonly bytes: number };
   readonly autoStart!: boolean;
   readonly enabled!: boolean;

@@ -26,12 +26,16 @@ export class CachedRelation {
  * its connection does.
  */
 export class RelationCache {
-  private readonly relations = new Map<number, CachedRelation>();
+  private readonly relations: Map<number, CachedRelation>;
 
+  /** @param known what it begins with: what another cache has now */
   constructor(
     private readonly oids: OidDatabase,
     private readonly customTypes?: CustomTypes,
-  ) {}
+    known?: RelationCache,
+  ) {
+    this.relations = new Map(known?.relations);
+  }
 
   /** A later Relation message of one id replaces the earlier one: the table was altered. */
   add(relation: Relation): CachedRelation {

@@ -108,6 +108,15 @@ export interface PgListenerAppOptions {
    * it; where there is none, the app halts with a `SpillError`, and nothing is lost. @default false
    */
   readonly streaming?: boolean;
+  /**
+   * PostgreSQL 15 and later: whether the server sends a transaction that is prepared for two-phase commit (PREPARE
+   * TRANSACTION) when it is prepared, and not only when that is committed (manual, section 54.5, `two_phase`). Handlers see it
+   * at COMMIT PREPARED either way; what is prepared meanwhile is kept as with `streaming`, and the position stays before the
+   * preparation, so that the server keeps its log from there on. The slot is made for it, and stays so: one that was made
+   * without is refused, and so is, without this option, one that was made for it. Not together with `slot.failover`.
+   * @default false
+   */
+  readonly twoPhase?: boolean;
   readonly limits?: LimitsOptions;
   /** False: `PgListener.start()` starts the stream. @default true */
   readonly autoStart?: boolean;

@@ -60,6 +60,8 @@ export interface PublisherOptions {
   readonly received: (lsn: Lsn) => void;
   /** Bytes of transactions in progress that stay in memory; what goes beyond is kept on disk. */
   readonly mostStreamedBytes: number;
+  /** Whether transactions come when they are prepared. */
+  readonly twoPhase: boolean;
   readonly pace: StreamPace;
 }
 
@@ -105,9 +107,9 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
     private readonly options: PublisherOptions,
   ) {
     this.era = options.progress.era;
-    const { app, oids, customTypes, mostStreamedBytes: mostBytes, pace } = options;
+    const { oids, customTypes } = options;
     const relations = new RelationCache(oids, customTypes);
-    this.streamed = new StreamedTransactions(this, relations, { app, oids, customTypes, mostBytes, pace });
+    this.streamed = new StreamedTransactions(this, sink, relations, options);
     this.decoder = new PgOutputDecoder(relations, oids, this, this.streamed);
   }
 
@@ -128,6 +130,14 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
     decoder.decode(buffer, start, end);
   }
 
+  /** What may be confirmed; 0 before anything may. */
+  get confirmable(): Lsn {
+    return this.streamed.confirmable(this.tracker.confirmable);
+  }
+  get deliveredEnd(): Lsn {
+    return this.tracker.deliveredEnd;
+  }
+
   /** When the open or the last transaction was committed, in milliseconds since 1970. */
   get lastCommitTimeMs(): number {
     return this.transaction?.commitTimestamp.getTime() ?? 0;
@@ -135,15 +145,6 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
 
   get isOpen(): boolean {
     return this.unit !== null;
-  }
-  get isFull(): boolean {
-    return this.sink.isFull;
-  }
-  get isBusy(): boolean {
-    return this.sink.isBusy;
-  }
-  turn(): void {
-    this.sink.turn();
   }
 
   begin(message: BeginMessage): void {

@@ -40,6 +40,8 @@ export interface SessionContext {
   readonly streaming: boolean;
   /** Bytes of transactions in progress that stay in memory. */
   readonly mostStreamedBytes: number;
+  /** Whether it sends them when they are prepared. */
+  readonly twoPhase: boolean;
   readonly sink: TransactionSink;
   readonly progress: DeliveryProgress;
   readonly counters: PublisherCounters;
@@ -166,7 +168,7 @@ export class ReplicationSession implements ReplicationListener {
 
   /** Resolves when the server has accepted the stream. */
   private async stream(replication: Client, facts: ServerFacts, history: StreamHistory): Promise<void> {
-    const { target, sink, progress, counters, mostStreamedBytes } = this.context;
+    const { target, sink, progress, counters, mostStreamedBytes, twoPhase } = this.context;
     this.publisher = new ReplicationPublisher(sink, {
       app: target.app,
       oids: new OidDatabase(facts.domains),
@@ -177,6 +179,7 @@ export class ReplicationSession implements ReplicationListener {
       history,
       received: (lsn) => this.server!.noteReceived(lsn),
       mostStreamedBytes,
+      twoPhase,
       pace: paceOf(() => this.server!, progress),
     });
     if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app: target.app });
@@ -267,7 +270,7 @@ export class ReplicationSession implements ReplicationListener {
   }
 
   private position(): StreamPosition {
-    if (this.isTenant && !this.isFrozen && this.publisher !== undefined) return this.publisher.tracker;
+    if (this.isTenant && !this.isFrozen && this.publisher !== undefined) return this.publisher;
     return { confirmable: this.confirmedLsn, deliveredEnd: 0n };
   }
 

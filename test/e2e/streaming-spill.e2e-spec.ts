@@ -149,7 +149,7 @@ describe('what is kept of transactions in progress', () => {
       const { error } = await told<{ error: Error }>('state', 'halted');
       expect(error).toMatchObject({ name: 'SpillError', code: 'PG_LISTENER_SPILL' });
       const place = `${folder}: ${isFull ? 'ENOSPC' : 'ENOENT'}\n  How to mend it: set TMPDIR`;
-      expect(error.message).toMatch(/^Transactions in progress \(`streaming`\) are above limits\.bytes/);
+      expect(error.message).toMatch(/^Transactions in progress \(`streaming`, `twoPhase`\) are above limits\.bytes/);
       expect(error.message).toContain(place);
       if (isFull) expect(readdirSync(folder)).toEqual([]);
       child.process.send(tmpdir());

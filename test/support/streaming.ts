@@ -66,8 +66,8 @@ export class StreamingBench {
   private constructor(readonly db: TestDatabase) {}
 
   /** The server streams each change at once (16 and later), or what exceeds 64 kB. */
-  static async open(): Promise<StreamingBench> {
-    const db = await createDatabase();
+  static async open(serverUrl?: string): Promise<StreamingBench> {
+    const db = await createDatabase(serverUrl);
     await db.query(`ALTER DATABASE ${db.name} SET logical_decoding_work_mem = '64kB'`);
     const [{ version }] = await db.query(`SELECT current_setting('server_version_num')::int AS version`);
     if (version >= 160_000)
@@ -85,14 +85,16 @@ export class StreamingBench {
     return connect(this.db.url);
   }
 
-  /** Both listeners. @returns the one that hears parts */
-  async start(options: Partial<PgListenerOptions> = {}): Promise<TestApplication> {
+  /** Both listeners. @param more of the one that hears parts @returns that one */
+  async start(
+    options: Partial<PgListenerOptions> = {},
+    more: Partial<PgListenerOptions> = {},
+  ): Promise<TestApplication> {
     await this.query('CREATE PUBLICATION everything FOR ALL TABLES');
     const all = { connection: this.db.url, publications: ['everything'], ...options };
     await this.apps.start({ ...all, slot: this.db.slot('plain') }, [this.plain]);
-    return (this.app = await this.apps.start({ ...all, slot: this.db.slot('streamed'), streaming: true }, [
-      this.streamed,
-    ]));
+    const mine = { ...all, slot: this.db.slot('streamed'), streaming: true, ...more };
+    return (this.app = await this.apps.start(mine, [this.streamed]));
   }
 
   /** The one that hears parts, with another handler. */

@@ -1,3 +1,4 @@
+import type { RelationCache } from '../../decoder/relation-cache.js';
 import { DecodeError } from '../../errors/decode.error.js';
 import type { StreamAbortMessage, StreamStartMessage } from '../../decoder/pgoutput-messages.js';
 import type { SpillPlace, SpoolFault } from '../../spill/record-spool.js';
@@ -5,13 +6,13 @@ import { InProgressTransaction } from './in-progress-transaction.js';
 
 /**
  * Transactions that have not ended: those that the server sends while they are in progress (manual, section 54.5,
- * `streaming`), each in parts, between the parts of others. What is kept of all together is in memory up to a
- * bound; past it, the largest goes to the disk, but for a chunk that is being filled.
+ * `streaming`), each in parts, between the parts of others, and those that are prepared. What is kept of all together is
+ * in memory up to a bound; past it, the largest goes to the disk, but for a chunk that is being filled.
  *
  * | state of one | until |
  * |---|---|
- * | receiving: what comes belongs to it | Stream Stop |
- * | open | its next Stream Start; Stream Commit, which takes it out; Stream Abort of it, which drops it |
+ * | receiving: what comes belongs to it | Stream Stop, Prepare |
+ * | open | its next Stream Start; its commit, which takes it out; its rollback, which drops it |
  */
 export class InProgressTransactions {
   private readonly open = new Map<number, InProgressTransaction>();
@@ -42,6 +43,18 @@ export class InProgressTransactions {
     return sumOf(this.open, 'fileBytes');
   }
 
+  has(xid: number): boolean {
+    return this.open.has(xid);
+  }
+
+  /** One that comes as a whole, and is prepared at its end. @param known what its rows may rely on */
+  begin(xid: number, known: RelationCache): void {
+    if (this.receiving !== null) outOfPlace('BeginPrepare', 'a part has not ended');
+    if (this.open.has(xid)) outOfPlace('BeginPrepare', 'its transaction is open');
+    this.receiving = new InProgressTransaction(xid, this.place, this.fault, known);
+    this.open.set(xid, this.receiving);
+  }
+
   start({ xid, isFirst }: StreamStartMessage): void {
     if (this.receiving !== null) outOfPlace('StreamStart', 'the part before it has not ended');
     let transaction = this.open.get(xid);
@@ -55,9 +68,11 @@ export class InProgressTransactions {
     this.receiving = transaction;
   }
 
-  stop(): void {
-    if (this.receiving === null) outOfPlace('StreamStop', 'no part has begun');
+  stop(messageType: string): InProgressTransaction {
+    const { receiving } = this;
+    if (receiving === null) return outOfPlace(messageType, 'no part has begun');
     this.receiving = null;
+    return receiving;
   }
 
   /** A message of the one that is receiving. @throws SpillError */

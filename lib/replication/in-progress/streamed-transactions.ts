@@ -4,18 +4,22 @@ import {
   PgOutputMessage,
   type BeginMessage,
   type CommitMessage,
+  type CommitPreparedMessage,
+  type PrepareMessage,
+  type RollbackPreparedMessage,
   type StreamAbortMessage,
   type StreamCommitMessage,
   type StreamStartMessage,
 } from '../../decoder/pgoutput-messages.js';
 import type { OidDatabase } from '../../decoder/oid-database.js';
 import { RelationCache, type CachedRelation, type CustomTypes } from '../../decoder/relation-cache.js';
-import { SpillError } from '../../errors/delivery.error.js';
-import { ConnectionError } from '../../errors/replication.error.js';
-import { formatLsn, type Lsn } from '../../protocol/lsn.js';
+import type { TransactionSink } from '../../interfaces/transaction-sink.interface.js';
+import type { Lsn } from '../../protocol/lsn.js';
 import type { SpillPlace } from '../../spill/record-spool.js';
 import { XID_BYTES, type InProgressTransaction } from './in-progress-transaction.js';
+import { ambiguousMessages, lostPreparation, spillFault } from './faults.js';
 import { InProgressTransactions, outOfPlace } from './in-progress-transactions.js';
+import { PreparedTransactions } from './prepared-transactions.js';
 import { Replay } from './replay.js';
 
 /** What a file is written and read by: large enough that the system's call does not count. */
@@ -36,13 +40,10 @@ export interface StreamPace {
 export interface CommittedTarget extends ChangeVisitor {
   /** Between `begin` and `commit`. */
   readonly isOpen: boolean;
-  readonly isFull: boolean;
-  readonly isBusy: boolean;
   begin(message: BeginMessage): void;
   commit(message: CommitMessage): void;
   /** Reads one message, in the form of version 1. */
   read(decoder: PgOutputDecoder, buffer: Buffer, start: number, end: number, high: number, low: number): void;
-  turn(): void;
   /** The bytes of the last message are about to be another's. */
   leaveLast(): void;
 }
@@ -51,8 +52,10 @@ export interface StreamedOptions {
   readonly app: string;
   readonly oids: OidDatabase;
   readonly customTypes: CustomTypes | undefined;
+  /** Whether transactions come when they are prepared. */
+  readonly twoPhase: boolean;
   /** Bytes of all transactions in progress that stay in memory. */
-  readonly mostBytes: number;
+  readonly mostStreamedBytes: number;
   readonly pace: StreamPace;
   /** Where what goes beyond is kept. @default the system's folder for temporary files */
   readonly place?: SpillPlace;
@@ -69,8 +72,8 @@ export interface StreamedOptions {
  *
  * | state | meaning | leaves by |
  * |---|---|---|
- * | between | whole transactions come, and messages outside of any | Stream Start, Stream Commit |
- * | receiving | what comes is a part | Stream Stop |
+ * | between | whole transactions come, and messages outside of any | Stream Start, Begin Prepare, a commit of what is kept |
+ * | receiving | what comes is a part, or one that is to be prepared | Stream Stop, Prepare |
  * | replaying | the connection holds, where it does not end at once | the last message is taken |
  */
 export class StreamedTransactions implements TransactionVisitor {
@@ -78,18 +81,23 @@ export class StreamedTransactions implements TransactionVisitor {
   isReceiving = false;
   private readonly decoder: PgOutputDecoder;
   private readonly open: InProgressTransactions;
+  private readonly prepared = new PreparedTransactions();
   private replay: Replay | null = null;
   private isHolding = false;
 
   constructor(
     private readonly target: CommittedTarget,
+    /** What the target hands changes to: it says how much may come. */
+    private readonly sink: Pick<TransactionSink, 'isFull' | 'isBusy' | 'turn'>,
     /** What holds for all that is not streamed. */
     private readonly relations: RelationCache,
     private readonly options: StreamedOptions,
   ) {
-    const { place = { folder: tmpdir, chunkBytes: CHUNK_BYTES }, mostBytes, oids } = options;
+    const { place = { folder: tmpdir, chunkBytes: CHUNK_BYTES }, mostStreamedBytes, oids, app } = options;
     this.decoder = new PgOutputDecoder(relations, oids, target, null);
-    this.open = new InProgressTransactions(place, mostBytes, (what, cause) => this.faultOf(what, cause, place));
+    this.open = new InProgressTransactions(place, mostStreamedBytes, (what, cause) =>
+      spillFault(app, what, cause, place.folder()),
+    );
   }
 
   /** Transactions that have come in parts and are not at their end. */
@@ -112,23 +120,20 @@ export class StreamedTransactions implements TransactionVisitor {
       case PgOutputMessage.Update:
       case PgOutputMessage.Delete:
       case PgOutputMessage.Truncate:
-        wantBytes(start, end, 1 + XID_BYTES);
-        this.open.add(buffer, start, end, high, low, true);
+        wantBytes(start, end, 1 + this.xidBytes);
+        this.open.add(buffer, start, end, high, low, this.xidBytes > 0);
         return true;
       case PgOutputMessage.Message:
-        wantBytes(start, end, 2 + XID_BYTES);
+        wantBytes(start, end, 2 + this.xidBytes);
         // One that is not transactional is nobody's: whether the transaction commits does not matter to it.
-        if ((buffer[start + 1 + XID_BYTES]! & 1) !== 0) this.open.add(buffer, start, end, high, low, true);
-        else this.readAlone(withoutXid(buffer, start, end), high, low);
+        if ((buffer[start + 1 + this.xidBytes]! & 1) === 0) this.readAlone(buffer, start, end, high, low);
+        else this.open.add(buffer, start, end, high, low, this.xidBytes > 0);
         return true;
       case PgOutputMessage.Type:
-        wantBytes(start, end, 1 + XID_BYTES);
-        this.readAlone(withoutXid(buffer, start, end), high, low);
+        this.readAlone(buffer, start, end, high, low);
         return true;
       case PgOutputMessage.Relation: {
-        wantBytes(start, end, 1 + XID_BYTES + 4);
-        const message = withoutXid(buffer, start, end);
-        this.readAlone(message, high, low);
+        const message = this.readAlone(buffer, start, end, high, low);
         this.open.current!.describe(this.relations.get(message.readUInt32BE(1))!, message);
         return true;
       }
@@ -175,13 +180,18 @@ export class StreamedTransactions implements TransactionVisitor {
   }
 
   streamStop(): void {
-    this.open.stop();
+    if (this.open.stop('StreamStop').known !== undefined) outOfPlace('StreamStop', 'it is to be prepared');
     this.isReceiving = false;
   }
 
   streamCommit({ xid, commitLsn, endLsn, commitTimestamp }: StreamCommitMessage): void {
+    const { app, pace } = this.options;
     const transaction = this.open.finish(xid, 'StreamCommit');
-    if (transaction.isAmbiguous) this.refuse(transaction, commitLsn);
+    if (transaction.isAmbiguous) {
+      transaction.close();
+      pace.wantWhole(commitLsn);
+      throw ambiguousMessages(app, commitLsn);
+    }
     this.target.begin({ finalLsn: commitLsn, commitTimestamp, xid });
     this.startReplay(transaction, () => this.target.commit({ commitLsn, endLsn }));
   }
@@ -192,37 +202,77 @@ export class StreamedTransactions implements TransactionVisitor {
     this.open.abort(message);
   }
 
-  beginPrepare(): void {
-    unasked('BeginPrepare');
-  }
-  prepare(): void {
-    unasked('Prepare');
-  }
-  streamPrepare(): void {
-    unasked('StreamPrepare');
-  }
-  commitPrepared(): void {
-    unasked('CommitPrepared');
-  }
-  rollbackPrepared(): void {
-    unasked('RollbackPrepared');
+  /** What comes is kept as it is, but in one piece, and without xids: it was prepared, and nothing in it was rolled back. */
+  beginPrepare({ xid }: PrepareMessage): void {
+    this.requireTwoPhase('BeginPrepare');
+    if (this.target.isOpen) outOfPlace('BeginPrepare', 'a transaction is open');
+    const { oids, customTypes } = this.options;
+    this.open.begin(xid, new RelationCache(oids, customTypes, this.relations));
+    this.isReceiving = true;
   }
 
-  private readAlone(message: Buffer, high: number, low: number): void {
+  prepare(message: PrepareMessage): void {
+    const { xid, known } = this.open.stop('Prepare');
+    if (xid !== message.xid || known === undefined) outOfPlace('Prepare', 'another transaction has begun');
+    this.isReceiving = false;
+    this.prepared.add(message);
+  }
+
+  streamPrepare(message: PrepareMessage): void {
+    this.requireTwoPhase('StreamPrepare');
+    if (this.isReceiving) outOfPlace('StreamPrepare', 'a part has not ended');
+    if (!this.open.has(message.xid)) outOfPlace('StreamPrepare', 'nothing of its transaction has come');
+    this.prepared.add(message);
+  }
+
+  commitPrepared(message: CommitPreparedMessage): void {
+    this.requireTwoPhase('CommitPrepared');
+    if (!this.prepared.commit(message)) throw lostPreparation(this.options.app, message);
+    this.streamCommit(message);
+  }
+
+  rollbackPrepared({ gid, xid }: RollbackPreparedMessage): void {
+    this.requireTwoPhase('RollbackPrepared');
+    if (this.prepared.rollback({ gid, xid })) this.open.abort({ xid, subXid: xid, abort: null });
+  }
+
+  /** The furthest position that may be confirmed, where all before `settled` is settled. */
+  confirmable(settled: Lsn): Lsn {
+    return this.prepared.confirmable(settled);
+  }
+
+  /** Of the xid behind the type of what is received. */
+  private get xidBytes(): number {
+    return this.open.current!.known === undefined ? XID_BYTES : 0;
+  }
+
+  private requireTwoPhase(messageType: string): void {
+    if (!this.options.twoPhase) outOfPlace(messageType, 'two-phase commit was not asked for');
+  }
+
+  /** A message that is not kept. @returns it, without its xid */
+  private readAlone(buffer: Buffer, start: number, end: number, high: number, low: number): Buffer {
+    const { xidBytes } = this;
+    wantBytes(start, end, 1 + xidBytes);
+    const message = Buffer.allocUnsafe(end - start - xidBytes);
+    message[0] = buffer[start]!;
+    buffer.copy(message, 1, start + 1 + xidBytes, end);
     this.target.read(this.decoder, message, 0, message.length, high, low);
+    return message;
   }
 
   private startReplay(transaction: InProgressTransaction, done: () => void): void {
-    const { target, options, relations: all } = this;
+    const { target, sink, options, relations: all } = this;
     const { oids, customTypes, pace } = options;
-    const relations = new RelationCache(oids, customTypes);
+    const relations = transaction.known ?? new RelationCache(oids, customTypes);
+    routeAnew(relations, all, (was) => target.relation(was));
     const decoder = new PgOutputDecoder(relations, oids, target, null);
     const replay = new Replay(transaction, {
       get isFull() {
-        return target.isFull;
+        return sink.isFull;
       },
       get isBusy() {
-        return target.isBusy;
+        return sink.isBusy;
       },
       message: (buffer, start, end, high, low) => target.read(decoder, buffer, start, end, high, low),
       described: (relation) => {
@@ -230,11 +280,11 @@ export class StreamedTransactions implements TransactionVisitor {
         // It was asked for when it came; has the table been described anew, routes are those of the newer one.
         if (all.get(relation.relation.id) !== relation) target.relation(relation);
       },
-      turn: () => target.turn(),
+      turn: () => sink.turn(),
       leave: () => target.leaveLast(),
       done: () => {
         this.replay = null;
-        restoreRoutes(relations, all, target);
+        routeAnew(relations, all, (_was, now) => target.relation(now));
         done();
         if (!this.isHolding) return;
         this.isHolding = false;
@@ -248,56 +298,23 @@ export class StreamedTransactions implements TransactionVisitor {
     this.isHolding = true;
     pace.hold();
   }
-
-  private refuse(transaction: InProgressTransaction, commitLsn: Lsn): never {
-    transaction.close();
-    const { app, pace } = this.options;
-    pace.wantWhole(commitLsn);
-    throw new ConnectionError(
-      `The transaction committed at ${formatLsn(commitLsn)} has logical messages, and savepoints that were rolled back: in ` +
-        'parts, PostgreSQL does not tell which messages went with them. It is read again, as a whole',
-      { app },
-    );
-  }
-
-  private faultOf(what: string, cause: unknown, place: SpillPlace): SpillError {
-    const code = (cause as NodeJS.ErrnoException).code;
-    const reason = code ?? (cause as Error).message;
-    return new SpillError(
-      `Transactions in progress (\`streaming\`) are above limits.bytes, are kept on disk, and what has come ${what} ` +
-        `${place.folder()}: ${reason}`,
-      {
-        app: this.options.app,
-        cause,
-        hint:
-          'set TMPDIR to a folder that this process may write to, with room for all transactions that are open at a time; ' +
-          'or raise limits.bytes; or set `streaming` to false. Nothing is lost: nothing of them was confirmed, and they ' +
-          'come again.',
-      },
-    );
-  }
 }
 
-/** A replay asked for routes by descriptions that are out of date: those of now must be the last that were asked for. */
-function restoreRoutes(replayed: RelationCache, all: RelationCache, target: ChangeVisitor): void {
-  for (const relation of replayed.values()) {
-    const now: CachedRelation | undefined = all.get(relation.relation.id);
-    if (now !== undefined && now !== relation) target.relation(now);
+/**
+ * Routes follow handlers and subscribers by the description that was asked for last: by one that is out of date while it is
+ * replayed, and by that of now before and after.
+ */
+function routeAnew(
+  replayed: RelationCache,
+  all: RelationCache,
+  route: (was: CachedRelation, now: CachedRelation) => void,
+): void {
+  for (const was of replayed.values()) {
+    const now = all.get(was.relation.id);
+    if (now !== undefined && now !== was) route(was, now);
   }
-}
-
-function withoutXid(buffer: Buffer, start: number, end: number): Buffer {
-  const message = Buffer.allocUnsafe(end - start - XID_BYTES);
-  message[0] = buffer[start]!;
-  buffer.copy(message, 1, start + 1 + XID_BYTES, end);
-  return message;
 }
 
 function wantBytes(start: number, end: number, least: number): void {
   if (end - start < least) outOfPlace('a message within a part', 'it is cut short');
-}
-
-/** The slot is not a two-phase one, or was made one under our feet. */
-function unasked(messageType: string): never {
-  return outOfPlace(messageType, 'two-phase commit was not asked for');
 }

@@ -94,6 +94,7 @@ export class WireSource {
       history: HISTORY,
       received: () => undefined,
       mostStreamedBytes: 0,
+      twoPhase: false,
       pace: NO_PACE,
     });
   }

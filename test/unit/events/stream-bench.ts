@@ -52,6 +52,7 @@ export class StreamBench extends DispatcherUnderTest {
       history: HISTORY,
       received: () => undefined,
       mostStreamedBytes: 0,
+      twoPhase: false,
       pace: NO_PACE,
     });
     return new StreamConnection(publisher, this.dispatcher);

@@ -108,6 +108,7 @@ export class PublisherBench {
   readonly counters = { changesReceived: 0, transactionsReceived: 0 };
   readonly received: bigint[] = [];
   mostStreamedBytes = 1024 * 1024;
+  twoPhase = false;
 
   connect(): Connection {
     return new Connection(this);
@@ -119,7 +120,7 @@ export class Connection {
   readonly publisher: ReplicationPublisher;
   readonly pace = new FakePace();
 
-  constructor({ sink, progress, counters, received, mostStreamedBytes }: PublisherBench) {
+  constructor({ sink, progress, counters, received, mostStreamedBytes, twoPhase }: PublisherBench) {
     this.publisher = new ReplicationPublisher(sink, {
       app: 'default',
       oids: new OidDatabase(),
@@ -130,6 +131,7 @@ export class Connection {
       history: HISTORY,
       received: (lsn) => received.push(lsn),
       mostStreamedBytes,
+      twoPhase,
       pace: this.pace,
     });
     sink.onRoom = () => this.publisher.streamed.goOn();
