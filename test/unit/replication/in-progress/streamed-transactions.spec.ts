@@ -11,9 +11,12 @@ import {
   insert,
   logicalMessage,
   origin,
+  prepare,
   relation,
+  rollbackPrepared,
   streamAbort,
   streamCommit,
+  streamPrepare,
   streamStart,
   streamStop,
   truncation,
@@ -226,6 +229,112 @@ describe('logical messages', () => {
     expect([connection.pace.whole, texts(), bench.sink.rows]).toEqual([[0x900n], [], []]);
     bench.progress.wantWhole(0x900n);
     expect([0x8ffn, 0x900n, 0x901n].map((lsn) => bench.progress.mayStreamFrom(lsn))).toEqual([false, false, true]);
+  });
+});
+
+describe('two-phase commit', () => {
+  beforeEach(() => {
+    bench.twoPhase = true;
+    connection = bench.connect();
+  });
+  const records = (): unknown[] => bench.sink.changes.map((change) => ('record' in change ? change.record : null));
+
+  it('what is prepared comes when it is committed, at the places that it has where it is not prepared', () => {
+    connection
+      .send(0x100n, beginPrepare(0x200n, 0x230n, 700, 'one'))
+      .send(0x100n, origin('elsewhere'))
+      .send(0n, ORDERS);
+    connection
+      .send(0x100n, insert(1, ['1']))
+      .send(0x100n, insert(1, ['2']))
+      .send(0x110n, truncation([1]));
+    connection.send(0x200n, prepare(0x200n, 0x230n, 700, 'one'));
+    expect([bench.sink.rows, connection.tracker.unsettled]).toEqual([[], 0]);
+    connection.tracker.keepalive(0x300n);
+    expect(connection.publisher.confirmable).toBe(0x200n);
+    connection.send(0x800n, commitPrepared(0x800n, 0x830n, 700, 'one'));
+    expect(bench.sink.changes.map((each) => [each.lsn, each.walLow, each.ordinal, each.index, each.xid])).toEqual([
+      ['0/800', 0x100, 0, 0, 700],
+      ['0/800', 0x100, 1, 1, 700],
+      ['0/800', 0x110, 0, 2, 700],
+    ]);
+    expect(bench.sink.commits[0]).toMatchObject({ lsn: '0/800', size: 3, origin: 'elsewhere' });
+    expect(connection.publisher.confirmable).toBe(0x200n);
+    bench.sink.settleAll();
+    expect(connection.publisher.confirmable).toBe(0x830n);
+  });
+
+  it('what is rolled back is forgotten, streamed or not, prepared here or not', () => {
+    connection.send(0x100n, beginPrepare(0x200n, 0x230n, 700, 'one')).send(0x200n, prepare(0x200n, 0x230n, 700, 'one'));
+    connection
+      .send(0x210n, streamStart(710))
+      .send(0n, inPart(710, ORDERS))
+      .send(0x210n, inPart(710, insert(1, ['1'])));
+    connection.send(0x210n, streamStop()).send(0x240n, streamPrepare(0x240n, 0x250n, 710, 'two'));
+    expect(connection.publisher.streamed.size).toBe(2);
+    connection.send(0x300n, rollbackPrepared(0x230n, 0x310n, 700, 'one'));
+    connection.send(0x310n, rollbackPrepared(0x250n, 0x320n, 710, 'two'));
+    connection.send(0x320n, rollbackPrepared(0x10n, 0x330n, 5, 'of old'));
+    connection.tracker.keepalive(0x400n);
+    expect([connection.publisher.confirmable, connection.publisher.streamed.size, bench.sink.rows]).toEqual([
+      0x400n,
+      0,
+      [],
+    ]);
+  });
+
+  it('a row is read by what its table was when it was prepared', () => {
+    connection
+      .send(0x10n, begin(0x20n, 1))
+      .send(0n, ORDERS)
+      .send(0x10n, insert(1, ['0']))
+      .send(0x20n, commit(0x20n, 0x30n));
+    // The table has been described on the connection: it is not said again.
+    connection.send(0x100n, beginPrepare(0x200n, 0x230n, 700, 'one')).send(0x100n, insert(1, ['1']));
+    connection.send(0x200n, prepare(0x200n, 0x230n, 700, 'one'));
+    connection
+      .send(0x300n, begin(0x310n, 2))
+      .send(0n, ALTERED)
+      .send(0x300n, insert(1, ['7', '2']))
+      .send(0x310n, commit(0x310n, 0x320n));
+    connection.send(0x800n, commitPrepared(0x800n, 0x830n, 700, 'one'));
+    connection.send(0x900n, begin(0x910n, 3)).send(0x900n, insert(1, ['7', '3']));
+    expect(records()).toEqual([{ id: 0 }, { extra: 7, id: 2 }, { id: 1 }, { extra: 7, id: 3 }]);
+  });
+
+  it('a message that is nobody’s comes at once', () => {
+    connection.send(0x100n, beginPrepare(0x200n, 0x230n, 700, 'one'));
+    connection
+      .send(0x110n, logicalMessage(false, 0x110n, 'outbox', 'alone'))
+      .send(0x120n, logicalMessage(true, 0x120n, 'outbox', 'with it'));
+    connection.send(0x200n, prepare(0x200n, 0x230n, 700, 'one'));
+    expect(bench.sink.messages.map(({ text }) => text)).toEqual(['alone']);
+    connection.send(0x800n, commitPrepared(0x800n, 0x830n, 700, 'one'));
+    expect(bench.sink.messages.map(({ text }) => text)).toEqual(['alone', 'with it']);
+  });
+
+  it('a commit whose preparation has not come is an error: its rows are lost', () => {
+    expect(() => connection.send(0x800n, commitPrepared(0x800n, 0x830n, 700, 'one'))).toThrow(
+      /^The prepared transaction "one", committed at 0\/800, comes without its rows.*pg_replication_slot_advance\('<slot>', '0\/830'\);$/s,
+    );
+    expect(connection.publisher.confirmable).toBe(0n);
+  });
+
+  it.each<[string, () => unknown]>([
+    ['Begin Prepare in a part', () => connection.send(1n, streamStart(700)).send(1n, beginPrepare(2n, 3n, 701, 'x'))],
+    ['Begin Prepare in a transaction', () => connection.send(1n, begin(9n)).send(1n, beginPrepare(2n, 3n, 701, 'x'))],
+    [
+      'Prepare of another one',
+      () => connection.send(1n, beginPrepare(2n, 3n, 700, 'x')).send(1n, prepare(2n, 3n, 701, 'x')),
+    ],
+    ['Prepare of a part', () => connection.send(1n, streamStart(700)).send(1n, prepare(2n, 3n, 700, 'x'))],
+    [
+      'Stream Stop where Prepare is due',
+      () => connection.send(1n, beginPrepare(2n, 3n, 700, 'x')).send(1n, streamStop()),
+    ],
+    ['Stream Prepare of what never came', () => connection.send(1n, streamPrepare(2n, 3n, 700, 'x'))],
+  ])('%s is a DecodeError', (_what, send) => {
+    expect(send).toThrow(DecodeError);
   });
 });
 
