@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { StreamingBench } from '../support/streaming.js';
+import { sleep } from '../support/wait.js';
 
 /** Rows that exceed 64 kB together: servers before 16 stream nothing less. */
 const MANY = 400;
@@ -148,7 +149,7 @@ describe('transactions in progress', () => {
   });
 
   it('020 messages: of the transaction, and those that are nobody’s, at once', async () => {
-    await bench.start();
+    const app = await bench.start();
     const one = await bench.session();
     const texts = (recorder: { entries: string[] }): string[] =>
       recorder.entries.flatMap((entry) => /"text":"(.*?)"/.exec(entry)?.[1] ?? []);
@@ -177,6 +178,14 @@ describe('transactions in progress', () => {
       'of the transaction',
       'of a rolled back one',
     ]);
+    // What went with the savepoint cannot be told in parts: the connection after that brings none.
+    expect(bench.listener.stats().reconnects).toBe(1);
+    expect(app.logs.find(/^warn The transaction committed at \S+ has logical messages, and savepoints/)).toBeDefined();
+    const before = await bench.parts();
+    await bench.query(`BEGIN; ${rows(3001)}; COMMIT`);
+    await expectTheSame();
+    await sleep(700);
+    expect(await bench.parts()).toBe(before);
   });
 
   it('030 origin: what bears one is told so', async () => {

@@ -446,6 +446,24 @@ describe('what is kept', () => {
     expect([sink.rows.length, sink.commits.length]).toEqual([ROWS, 1]);
   });
 
+  it('gives the event loop a turn every ten milliseconds, however fast it is taken', async () => {
+    const { sink } = bench;
+    const slow = sink.change.bind(sink);
+    sink.change = (...change) => {
+      for (const until = performance.now() + 0.05; performance.now() < until;);
+      return slow(...change);
+    };
+    send();
+    end();
+    let count = 0;
+    while (connection.pace.isHeld) {
+      await turns(1);
+      count++;
+    }
+    expect(sink.rows).toHaveLength(ROWS);
+    expect(count).toBeGreaterThan(8);
+  });
+
   it('is given up with the connection, in the middle of a replay too', async () => {
     bench.mostStreamedBytes = 1024;
     connection = bench.connect();
