@@ -198,4 +198,46 @@ describe('what is kept of transactions in progress', () => {
     expect(ids).toEqual([...Array.from({ length: COUNT }, (_, at) => at + 1), 0]);
     expect(app.listener.stats().reconnects).toBe(0);
   }, 60_000);
+
+  it('is finished by a stop in the middle of it, which hands nothing over twice', async () => {
+    const ids: unknown[] = [];
+    @Injectable()
+    class Slow {
+      @OnTableChange('t')
+      async row(change: Change): Promise<void> {
+        await sleep(1);
+        ids.push('record' in change ? change.record['a'] : change.operation);
+      }
+    }
+    const app = await bench.startOne({ limits: { bytes: 100_000, changes: 50 }, shutdownTimeoutMs: 25_000 }, Slow);
+    await one.query(`BEGIN; ${rows(1)}; COMMIT; INSERT INTO t VALUES (0, 'behind it')`);
+    await waitFor(() => ids.length > 50, 'the beginning of it');
+    await app.listener.stop();
+    expect(ids).toEqual(Array.from({ length: COUNT }, (_, at) => at + 1));
+    await slotToBeFree(bench.db, bench.db.slot('streamed'));
+    await app.listener.start();
+    await waitFor(() => ids.length > COUNT, 'what is behind it');
+    expect(ids.slice(COUNT)).toEqual([0]);
+  }, 60_000);
+
+  it('in the middle of its replay goes with a lost connection, and goes on where it was', async () => {
+    const ids: unknown[] = [];
+    @Injectable()
+    class Slow {
+      @OnTableChange('t')
+      async row(change: Change): Promise<void> {
+        await sleep(1);
+        ids.push('record' in change ? change.record['a'] : change.operation);
+      }
+    }
+    const app = await bench.startOne({ limits: { bytes: 100_000, changes: 50 } }, Slow);
+    await one.query(`BEGIN; ${rows(1)}; COMMIT; INSERT INTO t VALUES (0, 'behind it')`);
+    await waitFor(() => ids.length > 50, 'the beginning of it');
+    await bench.query(`SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1`, [
+      bench.db.slot('streamed'),
+    ]);
+    await waitFor(() => ids.length > COUNT, 'all', 30_000);
+    expect(ids).toEqual([...Array.from({ length: COUNT }, (_, at) => at + 1), 0]);
+    expect(app.listener.stats().reconnects).toBeGreaterThan(0);
+  }, 60_000);
 });

@@ -205,4 +205,24 @@ describe('transactions in progress', () => {
       await one.end();
     }
   });
+
+  it("030 origin: what bears one is left out where `origin` is 'none'", async () => {
+    const [{ old }] = await bench.query(`SELECT current_setting('server_version_num')::int < 160000 AS old`);
+    if (old) return;
+    const one = await bench.session();
+    const name = `elsewhere_${bench.db.name}`;
+    try {
+      await bench.start({ origin: 'none' });
+      await one.query(`SELECT pg_replication_origin_create($1)`, [name]);
+      await one.query(`SELECT pg_replication_origin_session_setup($1)`, [name]);
+      await one.query(`BEGIN; ${rows(1)}; COMMIT`);
+      await bench.query(`BEGIN; ${rows(1001)}; COMMIT`);
+      await expectTheSame();
+      expect(bench.heard).toEqual(inserts(1001));
+    } finally {
+      await one.query('SELECT pg_replication_origin_session_reset()');
+      await one.query(`SELECT pg_replication_origin_drop($1)`, [name]);
+      await one.end();
+    }
+  });
 });
