@@ -186,12 +186,9 @@ export class ReplicationSession implements ReplicationListener {
       pace: paceOf(() => this.server!, progress),
     });
     if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app: target.app });
-    const { life } = this.context;
-    const streaming = this.context.streaming && progress.mayStreamFrom(this.beganAt);
-    const command = startCommand(life.slots.name, this.publicationNames, facts.version, {
-      ...this.context,
-      streaming,
-    });
+    const { life, streaming } = this.context;
+    const options = { ...this.context, streaming: streaming && progress.mayStreamFrom(this.beganAt) };
+    const command = startCommand(life.slots.name, this.publicationNames, facts.version, options);
     this.server = new ReplicationServer(socketOf(replication), this, facts);
     const { streamed } = this.publisher;
     sink.onRoom = () => {
