@@ -93,6 +93,7 @@ export class AppRuntime implements ListenerRuntime {
     this.life = new SlotLife({
       target,
       slot,
+      twoPhase: config.twoPhase,
       service: () => service ?? serviceName(),
       handlerIds: definitions.map(({ id }) => id),
       onGap,
@@ -111,6 +112,9 @@ export class AppRuntime implements ListenerRuntime {
         ),
         wantsMessages: definitions.some(({ kind }) => kind === 'message'),
         origin: config.origin,
+        streaming: config.streaming,
+        mostStreamedBytes: config.limits.bytes,
+        twoPhase: config.twoPhase,
         sink: this.dispatcher,
         progress: new DeliveryProgress(),
         counters: this.counters,

@@ -69,6 +69,9 @@ class Stream {
       counters: { changesReceived: 0, transactionsReceived: 0 },
       primaryKeys: new Map([['public\0orders', { columns: ['id'], isExact: true }]]),
       received: (lsn) => this.server.noteReceived(lsn),
+      mostStreamedBytes: 0,
+      twoPhase: false,
+      pace: null,
     });
     this.server = new ReplicationServer(this.socket, this, { walSenderTimeoutMs: 60_000 });
     sink.onRoom = () => this.server.resume();

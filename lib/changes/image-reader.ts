@@ -1,4 +1,4 @@
-import { PgOutputDecoder, type PgOutputVisitor } from '../decoder/pgoutput.decoder.js';
+import { PgOutputDecoder, type ChangeVisitor } from '../decoder/pgoutput.decoder.js';
 import { OperationBit, type Interest, type OldTupleKind, type Row } from '../decoder/pgoutput-messages.js';
 import { OidDatabase } from '../decoder/oid-database.js';
 import { RelationCache, type CachedRelation } from '../decoder/relation-cache.js';
@@ -32,10 +32,10 @@ class OneRelation extends RelationCache {
 }
 
 /** Nothing in here waits, so that one is enough for all. */
-class ImageReader implements PgOutputVisitor {
+class ImageReader implements ChangeVisitor {
   private readonly oids = new OidDatabase();
   private readonly relations = new OneRelation(this.oids);
-  private readonly decoder = new PgOutputDecoder(this.relations, this.oids, this);
+  private readonly decoder = new PgOutputDecoder(this.relations, this.oids, this, null);
   private transaction!: TransactionInfo;
   private place!: ChangePlace;
   private change: RowChange | undefined;
@@ -81,13 +81,10 @@ class ImageReader implements PgOutputVisitor {
     this.change = new Truncate(this.transaction, cached.relation, this.place, cascade, restartIdentity);
   }
 
-  begin(): void {}
-  commit(): void {}
   origin(): void {}
   relation(): void {}
   passed(): void {}
   message(): void {}
-  streamAbort(): void {}
 
   private noChange(): never {
     throw new DecodeError('it is no change of a row or table', { messageType: 'kept', offset: 0 });

@@ -17,6 +17,8 @@ const KNOWN = [
   'onGap',
   'service',
   'origin',
+  'streaming',
+  'twoPhase',
   'limits',
   'autoStart',
   'enabled',
@@ -72,6 +74,8 @@ export function resolveConfig(name: string, options: unknown): PgListenerConfig 
     onGap: reader.oneOf('onGap', given['onGap'], 'halt', ON_GAP),
     service: readService(reader, given['service']),
     origin: reader.oneOf('origin', given['origin'], 'any', ORIGIN),
+    streaming: reader.boolean('streaming', given['streaming'], false),
+    twoPhase: reader.boolean('twoPhase', given['twoPhase'], false),
     limits: {
       changes: reader.number('limits.changes', limits['changes'], 10_000, { min: 1 }),
       bytes: reader.number('limits.bytes', limits['bytes'], 16 * 1024 * 1024, { min: 1024 }),
@@ -87,6 +91,9 @@ export function resolveConfig(name: string, options: unknown): PgListenerConfig 
       max: 2 ** 31 - 1,
     }),
   };
+  if (config.twoPhase && config.slot.failover) {
+    reader.fault('twoPhase', 'is true, and so is slot.failover: PostgreSQL makes no slot that is both');
+  }
   if (reader.faults.length > 0) throw new PgListenerConfigError(name, reader.faults);
   return new PgListenerConfig(config);
 }

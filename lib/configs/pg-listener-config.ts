@@ -44,6 +44,8 @@ export interface ResolvedConfig {
   /** Undefined: that of the nearest package.json. */
   readonly service: string | undefined;
   readonly origin: OriginFilter;
+  readonly streaming: boolean;
+  readonly twoPhase: boolean;
   readonly limits: { readonly changes: number; readonly bytes: number };
   readonly autoStart: boolean;
   readonly enabled: boolean;
@@ -71,6 +73,8 @@ export class PgListenerConfig implements ResolvedConfig {
   readonly onGap!: OnGap;
   readonly service!: string | undefined;
   readonly origin!: OriginFilter;
+  readonly streaming!: boolean;
+  readonly twoPhase!: boolean;
   readonly limits!: { readonly changes: number; readonly bytes: number };
   readonly autoStart!: boolean;
   readonly enabled!: boolean;

@@ -70,6 +70,15 @@ export function requireOrigins(version: number, target: ConnectionTarget): void 
   );
 }
 
+/** @throws ServerSetupError where the server cannot send what is prepared */
+export function requireTwoPhase(version: number, target: ConnectionTarget): void {
+  if (version >= 150_000) return;
+  throw new ServerSetupError(
+    `\`twoPhase\` needs PostgreSQL 15, and ${describeTarget(target)} has ${Math.floor(version / 10_000)}`,
+    { app: target.app, hint: 'leave the option out: what is prepared comes when it is committed.' },
+  );
+}
+
 /** As a synchronous standby, every commit in the database would wait for our handlers. */
 function refuseSynchronousStandby(standbys: string, target: ConnectionTarget): void {
   const name = applicationName(target);

@@ -1,28 +1,57 @@
 import { ByteReader } from '../protocol/byte-reader.js';
-import { dateFromTimestamp } from '../protocol/replication-messages.js';
 import {
   MESSAGE_NAMES,
   OperationBit,
   PgOutputMessage,
   type BeginMessage,
   type CommitMessage,
+  type CommitPreparedMessage,
   type LogicalDecodingMessage,
   type OldTupleKind,
+  type PrepareMessage,
   type Relation,
   type RelationColumn,
   type ReplicaIdentity,
+  type RollbackPreparedMessage,
   type Row,
   type RowOperation,
+  type StreamAbortMessage,
+  type StreamCommitMessage,
+  type StreamStartMessage,
   type TypeMessage,
 } from './pgoutput-messages.js';
 import type { OidDatabase } from './oid-database.js';
 import type { CachedRelation, RelationCache } from './relation-cache.js';
 import { changedColumns, setColumn } from './row-reader.js';
+import {
+  readBegin,
+  readBeginPrepare,
+  readCommit,
+  readCommitPrepared,
+  readPrepare,
+  readRollbackPrepared,
+  readStreamAbort,
+  readStreamCommit,
+  readStreamStart,
+} from './transaction-messages.js';
 
-/** Takes what the decoder reads, in the order of the stream. Rows come as arguments, so that none needs an envelope. */
-export interface PgOutputVisitor {
+/** Where transactions, and parts of those that are in progress, begin and end. */
+export interface TransactionVisitor {
   begin(message: BeginMessage): void;
   commit(message: CommitMessage): void;
+  streamStart(message: StreamStartMessage): void;
+  streamStop(): void;
+  streamCommit(message: StreamCommitMessage): void;
+  streamAbort(message: StreamAbortMessage): void;
+  beginPrepare(message: PrepareMessage): void;
+  prepare(message: PrepareMessage): void;
+  streamPrepare(message: PrepareMessage): void;
+  commitPrepared(message: CommitPreparedMessage): void;
+  rollbackPrepared(message: RollbackPreparedMessage): void;
+}
+
+/** Takes what is in transactions. Rows come as arguments, so that none needs an envelope. */
+export interface ChangeVisitor {
   origin(name: string): void;
   /** Sets `relation.interest`, which decides from here on which rows are decoded. */
   relation(relation: CachedRelation): void;
@@ -40,9 +69,10 @@ export interface PgOutputVisitor {
   /** A row that nobody wants: seen, counted, not decoded. */
   passed(relation: CachedRelation, operation: RowOperation): void;
   message(message: LogicalDecodingMessage): void;
-  /** A transaction was rolled back of which nothing has been sent. */
-  streamAbort(): void;
 }
+
+/** Takes what the decoder reads, in the order of the stream. */
+export type PgOutputVisitor = ChangeVisitor & TransactionVisitor;
 
 const IDENTITIES: Readonly<Record<number, ReplicaIdentity>> = {
   0x64: 'default', // d
@@ -52,7 +82,7 @@ const IDENTITIES: Readonly<Record<number, ReplicaIdentity>> = {
 };
 
 /**
- * Bytes of the pgoutput plugin, protocol version 1, to calls of a visitor. Every read is bounded by the message; a
+ * Bytes of the pgoutput plugin, protocol versions 1 to 4, to calls of a visitor. Every read is bounded by the message; a
  * malformed one is a `DecodeError`. Holds the relation cache, so it lives as long as one connection.
  */
 export class PgOutputDecoder {
@@ -61,7 +91,9 @@ export class PgOutputDecoder {
   constructor(
     private readonly relations: RelationCache,
     private readonly oids: OidDatabase,
-    private readonly visitor: PgOutputVisitor,
+    private readonly visitor: ChangeVisitor,
+    /** Null: no message that begins or ends a transaction is expected. */
+    private readonly transactions: TransactionVisitor | null,
   ) {}
 
   /** Decodes one message in `buffer[start, end)`. @throws DecodeError */
@@ -81,10 +113,6 @@ export class PgOutputDecoder {
         return this.update(reader);
       case PgOutputMessage.Delete:
         return this.delete(reader);
-      case PgOutputMessage.Begin:
-        return this.begin(reader);
-      case PgOutputMessage.Commit:
-        return this.commit(reader);
       case PgOutputMessage.Relation:
         return this.relation(reader);
       case PgOutputMessage.Truncate:
@@ -95,8 +123,38 @@ export class PgOutputDecoder {
         return this.origin(reader);
       case PgOutputMessage.Message:
         return this.message(reader);
+      default:
+        return this.transactionMessage(type, reader);
+    }
+  }
+
+  private transactionMessage(type: number, reader: ByteReader): void {
+    const { transactions: visitor } = this;
+    if (visitor === null) return reader.fail('neither a change nor a description');
+    switch (type) {
+      case PgOutputMessage.Begin:
+        return visitor.begin(readBegin(reader));
+      case PgOutputMessage.Commit:
+        return visitor.commit(readCommit(reader));
+      case PgOutputMessage.StreamStart:
+        return visitor.streamStart(readStreamStart(reader));
+      case PgOutputMessage.StreamStop:
+        reader.expectEnd();
+        return visitor.streamStop();
+      case PgOutputMessage.StreamCommit:
+        return visitor.streamCommit(readStreamCommit(reader));
       case PgOutputMessage.StreamAbort:
-        return this.streamAbort(reader);
+        return visitor.streamAbort(readStreamAbort(reader));
+      case PgOutputMessage.BeginPrepare:
+        return visitor.beginPrepare(readBeginPrepare(reader));
+      case PgOutputMessage.Prepare:
+        return visitor.prepare(readPrepare(reader));
+      case PgOutputMessage.StreamPrepare:
+        return visitor.streamPrepare(readPrepare(reader));
+      case PgOutputMessage.CommitPrepared:
+        return visitor.commitPrepared(readCommitPrepared(reader));
+      case PgOutputMessage.RollbackPrepared:
+        return visitor.rollbackPrepared(readRollbackPrepared(reader));
       default:
         return reader.fail('unknown message type');
     }
@@ -153,23 +211,6 @@ export class PgOutputDecoder {
     this.visitor.truncate(relations, (flags & 1) !== 0, (flags & 2) !== 0);
   }
 
-  private begin(reader: ByteReader): void {
-    const finalLsn = reader.uint64();
-    const commitTimestamp = dateFromTimestamp(reader.int64());
-    const xid = reader.uint32();
-    reader.expectEnd();
-    this.visitor.begin({ finalLsn, commitTimestamp, xid });
-  }
-
-  private commit(reader: ByteReader): void {
-    reader.uint8(); // flags, unused
-    const commitLsn = reader.uint64();
-    const endLsn = reader.uint64();
-    reader.int64(); // the commit timestamp again
-    reader.expectEnd();
-    this.visitor.commit({ commitLsn, endLsn });
-  }
-
   private origin(reader: ByteReader): void {
     reader.uint64(); // the commit's LSN on the origin
     const name = reader.cString();
@@ -213,17 +254,6 @@ export class PgOutputDecoder {
     const content = reader.bytes(reader.int32());
     reader.expectEnd();
     this.visitor.message({ transactional, lsn, prefix, content });
-  }
-
-  /**
-   * A message of protocol version 2, which PostgreSQL 18 sends in version 1 too: for a sub-transaction of one that was
-   * rolled back, where the server met the limit of `logical_decoding_work_mem` in it and found it dead already.
-   */
-  private streamAbort(reader: ByteReader): void {
-    reader.uint32(); // xid
-    reader.uint32(); // xid of the sub-transaction
-    reader.expectEnd();
-    this.visitor.streamAbort();
   }
 
   private known(reader: ByteReader): CachedRelation {

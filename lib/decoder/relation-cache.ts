@@ -26,12 +26,16 @@ export class CachedRelation {
  * its connection does.
  */
 export class RelationCache {
-  private readonly relations = new Map<number, CachedRelation>();
+  private readonly relations: Map<number, CachedRelation>;
 
+  /** @param known what it begins with: what another cache has now */
   constructor(
     private readonly oids: OidDatabase,
     private readonly customTypes?: CustomTypes,
-  ) {}
+    known?: RelationCache,
+  ) {
+    this.relations = new Map(known?.relations);
+  }
 
   /** A later Relation message of one id replaces the earlier one: the table was altered. */
   add(relation: Relation): CachedRelation {
@@ -42,5 +46,14 @@ export class RelationCache {
 
   get(id: number): CachedRelation | undefined {
     return this.relations.get(id);
+  }
+
+  /** Takes over what another cache has made of a Relation message. */
+  put(cached: CachedRelation): void {
+    this.relations.set(cached.relation.id, cached);
+  }
+
+  values(): IterableIterator<CachedRelation> {
+    return this.relations.values();
   }
 }

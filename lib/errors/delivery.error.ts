@@ -21,7 +21,12 @@ export class ParkingError extends PgListenerError {
   }
 }
 
-/** A transaction above `limits` cannot be kept on disk for `@OnTransaction`. @publicApi */
+/**
+ * What is above `limits` cannot be kept on disk: a transaction for `@OnTransaction`, or those that are in progress, with
+ * `streaming`.
+ *
+ * @publicApi
+ */
 export class SpillError extends PgListenerError {
   readonly code = 'PG_LISTENER_SPILL';
 }

@@ -36,7 +36,7 @@ export type OnGap = 'halt' | 'continue';
 export interface LimitsOptions {
   /** Changes received and unfinished, before reading pauses. @default 10_000 */
   readonly changes?: number;
-  /** Their bytes on the wire. @default 16_777_216 (16 MiB) */
+  /** Their bytes on the wire; with `streaming`, besides, those of transactions in progress. @default 16_777_216 (16 MiB) */
   readonly bytes?: number;
 }
 
@@ -100,6 +100,23 @@ export interface PgListenerAppOptions {
    * one then, so that they may write to a table that they listen to. @default 'any'
    */
   readonly origin?: OriginFilter;
+  /**
+   * Whether the server sends a large transaction (above its `logical_decoding_work_mem`) while it is in progress, instead of
+   * keeping it on its own disk until the commit (manual, section 54.5). Handlers see the same either way: what has
+   * committed, in commit order. What has come and has not committed is kept in memory up to `limits.bytes` for all
+   * transactions together, and beyond that in a file in the folder for temporary files (`TMPDIR`), which needs room for
+   * it; where there is none, the app halts with a `SpillError`, and nothing is lost. @default false
+   */
+  readonly streaming?: boolean;
+  /**
+   * PostgreSQL 15 and later: whether the server sends a transaction that is prepared for two-phase commit (PREPARE
+   * TRANSACTION) when it is prepared, and not only when that is committed (manual, section 54.5, `two_phase`). Handlers see it
+   * at COMMIT PREPARED either way; what is prepared meanwhile is kept as with `streaming`, and the position stays before the
+   * preparation, so that the server keeps its log from there on. The slot is made for it, and stays so: one that was made
+   * without is refused, and so is, without this option, one that was made for it. Not together with `slot.failover`.
+   * @default false
+   */
+  readonly twoPhase?: boolean;
   readonly limits?: LimitsOptions;
   /** False: `PgListener.start()` starts the stream. @default true */
   readonly autoStart?: boolean;

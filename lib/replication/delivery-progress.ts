@@ -14,6 +14,7 @@ export class DeliveryProgress {
   private eraNumber = 0;
   /** `deliveredEnd` is of the history before. */
   private isReachedElsewhere = false;
+  private wholeUpTo: Lsn = INVALID_LSN;
 
   /** Counts the histories: what began in one era says nothing in another. */
   get era(): number {
@@ -47,6 +48,7 @@ export class DeliveryProgress {
       this.lastMessage = INVALID_LSN;
       this.delivered(handedOver);
       this.isReachedElsewhere = true;
+      this.wholeUpTo = INVALID_LSN;
     }
     const { systemIdentifier, timeline } = identity;
     if (isOther || this.entered === null) this.entered = { systemIdentifier, timeline };
@@ -89,6 +91,16 @@ export class DeliveryProgress {
   confirmedUpTo(lsn: Lsn): void {
     this.settledUpTo(lsn);
     this.messageSettled(lsn);
+  }
+
+  /** The transaction committed there cannot be told when it comes in parts: the next connections are to bring it whole. */
+  wantWhole(commitLsn: Lsn): void {
+    if (commitLsn > this.wholeUpTo) this.wholeUpTo = commitLsn;
+  }
+
+  /** Whether transactions may come in parts on a connection that begins at `lsn`. */
+  mayStreamFrom(lsn: Lsn): boolean {
+    return lsn > this.wholeUpTo;
   }
 
   isMessageSettled(lsn: Lsn): boolean {

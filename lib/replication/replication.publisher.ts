@@ -12,7 +12,7 @@ import { OWN_SCHEMA } from '../changes/own-schema.js';
 import { LogicalMessageEvent } from '../changes/logical-message.js';
 import type { CaptureImage } from '../changes/wire-image.js';
 import { CommittedTransaction, TransactionInfo, TransactionTally } from '../changes/transaction.js';
-import { PgOutputDecoder, type PgOutputVisitor } from '../decoder/pgoutput.decoder.js';
+import { PgOutputDecoder } from '../decoder/pgoutput.decoder.js';
 import {
   PgOutputMessage,
   type BeginMessage,
@@ -31,6 +31,7 @@ import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
 import type { PrimaryKeys } from '../connection/primary-keys.js';
 import { AckTracker, type AckUnit } from './ack-tracker.js';
 import type { DeliveryProgress } from './delivery-progress.js';
+import { StreamedTransactions, type CommittedTarget, type StreamPace } from './in-progress/streamed-transactions.js';
 import { routedTable } from './row-identity.js';
 
 const NO_ROUTE = { mask: 0 };
@@ -57,6 +58,11 @@ export interface PublisherOptions {
   readonly history: StreamHistory;
   /** Told of every position that the stream has brought to its end. */
   readonly received: (lsn: Lsn) => void;
+  /** Bytes of transactions in progress that stay in memory; what goes beyond is kept on disk. */
+  readonly mostStreamedBytes: number;
+  /** Whether transactions come when they are prepared. */
+  readonly twoPhase: boolean;
+  readonly pace: StreamPace;
 }
 
 /**
@@ -64,8 +70,9 @@ export interface PublisherOptions {
  * is settled. What this process has handed over on an earlier connection is recognised by its place in the log and
  * not handed over again.
  */
-export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPosition {
+export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPosition {
   readonly tracker = new AckTracker();
+  readonly streamed: StreamedTransactions;
   walHigh = 0;
   walLow = 0;
   /** From 0 among the changes of one WAL record. */
@@ -100,12 +107,19 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
     private readonly options: PublisherOptions,
   ) {
     this.era = options.progress.era;
-    const relations = new RelationCache(options.oids, options.customTypes);
-    this.decoder = new PgOutputDecoder(relations, options.oids, this);
+    const { oids, customTypes } = options;
+    const relations = new RelationCache(oids, customTypes);
+    this.streamed = new StreamedTransactions(this, sink, relations, options);
+    this.decoder = new PgOutputDecoder(relations, oids, this, this.streamed);
   }
 
   /** One pgoutput message whose own LSN is `high`/`low`. @throws DecodeError */
   data(buffer: Buffer, start: number, end: number, high: number, low: number): void {
+    if (this.streamed.isReceiving && this.streamed.take(buffer, start, end, high, low)) return;
+    this.read(this.decoder, buffer, start, end, high, low);
+  }
+
+  read(decoder: PgOutputDecoder, buffer: Buffer, start: number, end: number, high: number, low: number): void {
     this.leaveLast();
     this.messageHigh = high;
     this.messageLow = low;
@@ -113,12 +127,24 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
     this.frame = buffer;
     this.frameStart = start;
     this.frameEnd = end;
-    this.decoder.decode(buffer, start, end);
+    decoder.decode(buffer, start, end);
+  }
+
+  /** What may be confirmed; 0 before anything may. */
+  get confirmable(): Lsn {
+    return this.streamed.confirmable(this.tracker.confirmable);
+  }
+  get deliveredEnd(): Lsn {
+    return this.tracker.deliveredEnd;
   }
 
   /** When the open or the last transaction was committed, in milliseconds since 1970. */
   get lastCommitTimeMs(): number {
     return this.transaction?.commitTimestamp.getTime() ?? 0;
+  }
+
+  get isOpen(): boolean {
+    return this.unit !== null;
   }
 
   begin(message: BeginMessage): void {
@@ -240,11 +266,6 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
     this.sink.message(event, this.bytes, null);
   }
 
-  /** Between transactions it concerns nobody: what was rolled back was never sent. */
-  streamAbort(): void {
-    if (this.unit !== null) this.outOfPlace('StreamAbort', 'a transaction is open');
-  }
-
   /**
    * To the next change's place in the log. Only changes of rows count: a Relation message may come between two of them on
    * one connection and not on another, a logical message comes to those who ask for it, and Begin shares its LSN with the
@@ -270,7 +291,7 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
   }
 
   /** Before anything of what `capture` reads is another's. */
-  private leaveLast(): void {
+  leaveLast(): void {
     if (this.lent === null) return;
     this.lent.leaveBuffer();
     this.lent = null;

@@ -74,9 +74,11 @@ export class ReplicationServer {
   private readonly liveness: Liveness;
   private readonly pacer: ReadPacer;
   private isPaused = false;
+  /** Not even what has come is to be read. */
+  private isOnHold = false;
   private bytesOfRead = 0;
   private readonly patience = new Patience(
-    () => this.frames.isHeld,
+    () => this.frames.isHeld && !this.isOnHold,
     () => this.readHeld(),
   );
   private leavingBecause: Error | undefined;
@@ -144,6 +146,16 @@ export class ReplicationServer {
   /** What made the stream wait is done: reads on where it stopped. */
   goOn(): void {
     this.patience.gotOn();
+    if (this.frames.isHeld && !this.isOnHold) this.readHeld();
+  }
+
+  /** What follows the message that is being read waits for `release`, however long: it must not come before. */
+  hold(): void {
+    this.isOnHold = true;
+  }
+
+  release(): void {
+    this.isOnHold = false;
     if (this.frames.isHeld) this.readHeld();
   }
 
@@ -155,6 +167,7 @@ export class ReplicationServer {
       this.liveness.flush();
       this.liveness.close();
       this.write(COPY_DONE);
+      this.isOnHold = false;
       this.patience.lose();
       this.resume();
       const impatient = setTimeout(() => this.socket.destroy(), patienceMs);
@@ -227,7 +240,8 @@ export class ReplicationServer {
   private onFrame(type: number, buffer: Buffer, start: number, end: number): Next {
     if (type === BackendMessage.CopyData) {
       const isBusy = this.state === 'streaming' && this.onCopyData(buffer, start, end);
-      return isBusy && this.state === 'streaming' && this.patience.suffices() ? Next.Hold : Next.GoOn;
+      const isWaiting = this.isOnHold || (isBusy && this.patience.suffices());
+      return isWaiting && this.state === 'streaming' ? Next.Hold : Next.GoOn;
     }
     switch (type) {
       case BackendMessage.CopyBothResponse:

@@ -14,6 +14,7 @@ import type { ConnectionTarget } from '../connection/connection-target.js';
 import { closeClient, connectPlain, connectReplication, socketOf } from '../connection/connection.js';
 import type { DeliveryProgress } from './delivery-progress.js';
 import type { PublicationManager } from '../publications/publication-manager.js';
+import { paceOf } from './in-progress/pace.js';
 import { ReplicationPublisher, type PublisherCounters } from './replication.publisher.js';
 import { startCommand } from './start-command.js';
 import { ReplicationServer, type ReplicationListener } from './replication.server.js';
@@ -24,6 +25,7 @@ import { missingPublication, type GapFinding } from '../slots/gap-finder.js';
 import { PositionRecorder, type StreamPosition } from '../slots/position-recorder.js';
 import type { SlotEntry, SlotLife } from '../slots/slot-life.js';
 import type { Tenure } from '../slots/slot-record.js';
+import { streamStart } from '../slots/stream-start.js';
 
 /** How long a server that shuts down waits for handlers to finish what they have in hand. */
 const SHUTDOWN_GRACE_MS = 2_000;
@@ -35,6 +37,12 @@ export interface SessionContext {
   readonly publications: PublicationManager;
   readonly wantsMessages: boolean;
   readonly origin: OriginFilter;
+  /** Whether the server sends transactions while they are in progress. */
+  readonly streaming: boolean;
+  /** Bytes of transactions in progress that stay in memory. */
+  readonly mostStreamedBytes: number;
+  /** Whether it sends them when they are prepared. */
+  readonly twoPhase: boolean;
   readonly sink: TransactionSink;
   readonly progress: DeliveryProgress;
   readonly counters: PublisherCounters;
@@ -102,6 +110,8 @@ export class ReplicationSession implements ReplicationListener {
   /** Ends the stream because of an error that came from outside of it; confirms what is settled. */
   halt(error: Error): void {
     this.fault = error;
+    // What is being replayed would go on without the stream.
+    this.publisher?.streamed.close();
     if (this.server === undefined) this.destroy();
     else this.server.leave(error);
   }
@@ -154,20 +164,14 @@ export class ReplicationSession implements ReplicationListener {
     const tenure = await life.takeOver(plain, found, entry, identity);
     if (tenure !== null) this.recorder = this.recordPositions(plain, tenure);
     this.isTenant = true;
-    const { name, isTemporary } = life.slots;
-    await sink.open({
-      history,
-      slotName: isTemporary ? null : name,
-      from: this.beganAt,
-      isContinued: !entry.isNew && !entry.isBehindGap,
-    });
+    await sink.open(streamStart(history, life.slots, entry));
     this.isStreaming = true;
     if (this.plainLoss !== undefined) this.lostPlain(this.plainLoss);
   }
 
   /** Resolves when the server has accepted the stream. */
   private async stream(replication: Client, facts: ServerFacts, history: StreamHistory): Promise<void> {
-    const { target, sink, progress, counters } = this.context;
+    const { target, sink, progress, counters, mostStreamedBytes, twoPhase } = this.context;
     this.publisher = new ReplicationPublisher(sink, {
       app: target.app,
       oids: new OidDatabase(facts.domains),
@@ -177,13 +181,24 @@ export class ReplicationSession implements ReplicationListener {
       primaryKeys: facts.primaryKeys,
       history,
       received: (lsn) => this.server!.noteReceived(lsn),
+      mostStreamedBytes,
+      twoPhase,
+      pace: paceOf(() => this.server!, progress),
     });
     if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app: target.app });
-    const { life } = this.context;
-    const command = startCommand(life.slots.name, this.publicationNames, this.context);
+    const { life, streaming } = this.context;
+    const options = { ...this.context, streaming: streaming && progress.mayStreamFrom(this.beganAt) };
+    const command = startCommand(life.slots.name, this.publicationNames, facts.version, options);
     this.server = new ReplicationServer(socketOf(replication), this, facts);
-    sink.onRoom = () => this.server?.resume();
-    sink.onFree = () => this.server?.goOn();
+    const { streamed } = this.publisher;
+    sink.onRoom = () => {
+      streamed.goOn();
+      this.server?.resume();
+    };
+    sink.onFree = () => {
+      streamed.freed();
+      this.server?.goOn();
+    };
     sink.hold();
     await this.server.start(command).catch((error: unknown) => this.explainStart(error));
   }
@@ -255,7 +270,7 @@ export class ReplicationSession implements ReplicationListener {
   }
 
   private position(): StreamPosition {
-    if (this.isTenant && !this.isFrozen && this.publisher !== undefined) return this.publisher.tracker;
+    if (this.isTenant && !this.isFrozen && this.publisher !== undefined) return this.publisher;
     return { confirmable: this.confirmedLsn, deliveredEnd: 0n };
   }
 
@@ -335,6 +350,7 @@ export class ReplicationSession implements ReplicationListener {
     this.giveUp.abort();
     clearInterval(this.shutdownTimer);
     this.recorder?.close();
+    this.publisher?.streamed.close();
     this.server?.destroy();
     if (this.replication !== undefined) socketOf(this.replication).destroy();
     await closeClient(this.plain);

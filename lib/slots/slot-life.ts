@@ -5,7 +5,7 @@ import type { OnGap } from '../interfaces/pg-listener-options.interface.js';
 import type { PgListenerGap } from '../interfaces/gap.interface.js';
 import { formatLsn, parseLsn, type Lsn } from '../protocol/lsn.js';
 import { describeTarget, type ConnectionTarget } from '../connection/connection-target.js';
-import type { ServerFacts, SystemIdentity } from '../connection/server-facts.js';
+import { requireTwoPhase, type ServerFacts, type SystemIdentity } from '../connection/server-facts.js';
 import { ensureOwnTables } from '../store/own-tables.js';
 import type { StreamLease } from '../store/stream-lease.js';
 import { enableFailover, failoverFaults, readFailoverFacts, requireFailover, STANDBY_NEEDS } from './failover.js';
@@ -23,6 +23,8 @@ export interface SlotLifeOptions {
   readonly target: ConnectionTarget;
   /** Name null: a temporary slot for each connection. */
   readonly slot: { readonly name: string | null; readonly failover: boolean };
+  /** Whether the slot is to send transactions when they are prepared. */
+  readonly twoPhase?: boolean;
   /** Who owns the slot; null: not known. Asked when a stream is about to begin. */
   readonly service: () => string | null;
   readonly handlerIds: readonly string[];
@@ -65,7 +67,7 @@ export class SlotLife {
 
   constructor(private readonly options: SlotLifeOptions) {
     const { target, slot, onGap, logger, onGapFound } = options;
-    this.slots = new SlotManager(target, slot.name);
+    this.slots = new SlotManager(target, slot.name, options.twoPhase);
     this.memory = new SlotMemory(slot.name);
     this.record = new SlotRecord(slot.name ?? '');
     this.gaps = new GapKeeper({ target, slotName: () => this.slots.name, onGap, logger, onGapFound });
@@ -83,6 +85,7 @@ export class SlotLife {
       this.gaps.recording = false;
       return { slot: null, recorded: null, isRecorded: false };
     }
+    if (this.options.twoPhase) requireTwoPhase(version, this.options.target);
     if (this.options.slot.failover) requireFailover(version, this.options.target);
     const isRecorded = await this.canRecord(plain);
     this.gaps.recording = isRecorded;

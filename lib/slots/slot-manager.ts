@@ -48,6 +48,8 @@ export class SlotManager {
   constructor(
     private readonly target: ConnectionTarget,
     private readonly fixedName: string | null,
+    /** Whether it is to send transactions when they are prepared. */
+    private readonly twoPhase = false,
   ) {
     this.currentName = fixedName ?? '';
     this.renew();
@@ -121,8 +123,8 @@ export class SlotManager {
   /** Makes the slot, on the replication connection. It stands where its stream will begin. */
   async create(replication: Client, plain: Client, version: number, failover = false): Promise<SlotState> {
     const kind = this.isTemporary ? ' TEMPORARY' : '';
-    const synchronised = failover ? ', FAILOVER true' : '';
-    const options = version >= 150_000 ? `(SNAPSHOT 'nothing'${synchronised})` : 'NOEXPORT_SNAPSHOT';
+    const more = `${this.twoPhase ? ', TWO_PHASE true' : ''}${failover ? ', FAILOVER true' : ''}`;
+    const options = version >= 150_000 ? `(SNAPSHOT 'nothing'${more})` : 'NOEXPORT_SNAPSHOT';
     try {
       await replication.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}`);
       const { rows } = await replication.query<{ consistent_point: string }>({
@@ -215,10 +217,18 @@ export class SlotManager {
         },
       );
     }
-    if (slot.two_phase) {
+    if (this.twoPhase && !slot.two_phase) {
+      throw new SlotError(`\`twoPhase\` is set, but the slot "${this.name}" on ${where} was made without it`, {
+        app,
+        hint:
+          'leave the option out: what is prepared comes when it is committed; or choose another `slot` name. Only if no ' +
+          `service needs the slot any more, for its position is lost then: ${drop}`,
+      });
+    }
+    if (!this.twoPhase && slot.two_phase) {
       throw new SlotError(`The slot "${this.name}" on ${where} has two-phase decoding on, which nobody asked for`, {
         app,
-        hint: `what was prepared before the slot's position would arrive without rows. Use another slot, or: ${drop}`,
+        hint: `what was prepared before the slot's position would arrive without rows. Set \`twoPhase\`, use another slot, or: ${drop}`,
       });
     }
   }

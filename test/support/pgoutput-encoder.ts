@@ -147,8 +147,55 @@ export function logicalMessage(transactional: boolean, lsn: bigint, prefix: stri
   ]);
 }
 
-export function streamAbort(xid: number, subXid: number): Buffer {
-  return Buffer.concat([type('A'), int32(xid), int32(subXid)]);
+export function streamStart(xid: number, isFirst = true): Buffer {
+  return Buffer.concat([type('S'), int32(xid), uint8(isFirst ? 1 : 0)]);
+}
+
+export function streamStop(): Buffer {
+  return type('E');
+}
+
+export function streamCommit(xid: number, commitLsn: bigint, endLsn: bigint, time: Date = SOME_TIME): Buffer {
+  const places = [uint64(commitLsn), uint64(endLsn), uint64(serverTime(time))];
+  return Buffer.concat([type('c'), int32(xid), uint8(0), ...places]);
+}
+
+/** @param at where: told with `streaming 'parallel'` alone */
+export function streamAbort(xid: number, subXid: number, at?: { readonly lsn: bigint; readonly time: Date }): Buffer {
+  const place = at === undefined ? [] : [uint64(at.lsn), uint64(serverTime(at.time))];
+  return Buffer.concat([type('A'), int32(xid), int32(subXid), ...place]);
+}
+
+/** A message as it is within a part: with the xid of its transaction or sub-transaction behind its type. */
+export function inPart(xid: number, message: Buffer): Buffer {
+  return Buffer.concat([message.subarray(0, 1), int32(xid), message.subarray(1)]);
+}
+
+/** Where a transaction was prepared, or its preparation committed: LSN, end of the record, time, xid, name. */
+function twoPhasePlace(lsn: bigint, endLsn: bigint, xid: number, gid: string): Buffer[] {
+  return [uint64(lsn), uint64(endLsn), uint64(serverTime(SOME_TIME)), int32(xid), cString(gid)];
+}
+
+export function beginPrepare(lsn: bigint, endLsn: bigint, xid: number, gid: string): Buffer {
+  return Buffer.concat([type('b'), ...twoPhasePlace(lsn, endLsn, xid, gid)]);
+}
+
+export function prepare(lsn: bigint, endLsn: bigint, xid: number, gid: string): Buffer {
+  return Buffer.concat([type('P'), uint8(0), ...twoPhasePlace(lsn, endLsn, xid, gid)]);
+}
+
+export function streamPrepare(lsn: bigint, endLsn: bigint, xid: number, gid: string): Buffer {
+  return Buffer.concat([type('p'), uint8(0), ...twoPhasePlace(lsn, endLsn, xid, gid)]);
+}
+
+export function commitPrepared(lsn: bigint, endLsn: bigint, xid: number, gid: string): Buffer {
+  return Buffer.concat([type('K'), uint8(0), ...twoPhasePlace(lsn, endLsn, xid, gid)]);
+}
+
+export function rollbackPrepared(prepareEnd: bigint, rollbackEnd: bigint, xid: number, gid: string): Buffer {
+  const [, , time, ...names] = twoPhasePlace(0n, 0n, xid, gid);
+  const places = [uint64(prepareEnd), uint64(rollbackEnd), time!, time!];
+  return Buffer.concat([type('r'), uint8(0), ...places, ...names]);
 }
 
 /** A backend message: type byte, length that counts itself, body. */

@@ -5,7 +5,8 @@ import type { TransactionInfo } from '../../changes/transaction.js';
 import { LifecycleError } from '../../errors/app.error.js';
 import type { SpillError } from '../../errors/delivery.error.js';
 import type { Change } from '../../interfaces/change.interface.js';
-import { SpilledChanges, type SpillCursor, type SpillPlace } from './spilled-changes.js';
+import type { SpillPlace } from '../../spill/record-spool.js';
+import { SpilledChanges, type SpillCursor } from './spilled-changes.js';
 import { TimeSlice } from '../time-slice.js';
 import type { ChangeWork } from '../work.js';
 

@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os';
 import type { Change } from '../../interfaces/change.interface.js';
 import type { SpillError } from '../../errors/delivery.error.js';
 import { KeptChanges, type ToKeep } from './kept-changes.js';
-import type { SpillPlace } from './spilled-changes.js';
+import type { SpillPlace } from '../../spill/record-spool.js';
 
 const SPILL_PLACE: SpillPlace = { folder: tmpdir, chunkBytes: 256 * 1024 };
 

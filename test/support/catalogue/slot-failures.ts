@@ -64,6 +64,20 @@ export const SLOT_FAILURES: FailureFamily = {
       },
     },
     {
+      title: '`twoPhase` is set, and the slot was made without it',
+      about:
+        'PostgreSQL would turn the slot into one of the other kind for good, so it is not done in passing. Without the option ' +
+        'nothing is missed: [what is prepared](streaming.md#twophase) comes when it is committed.',
+      missing: process.env['PG_LISTENER_TEST_VERSION']?.startsWith('14.')
+        ? 'PostgreSQL 14 refuses `twoPhase` before it looks at the slot'
+        : undefined,
+      isMendedBySql: true,
+      provoke: async (site) => {
+        await site.inShop(`SELECT pg_create_logical_replication_slot('shop', 'pgoutput')`);
+        return site.refusal({ twoPhase: true });
+      },
+    },
+    {
       title: 'Another process streams from the slot',
       about:
         'Not a failure: this process stands by and takes over when the other one is gone. `listener.status` says `standby`, ' +

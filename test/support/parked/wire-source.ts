@@ -1,3 +1,4 @@
+import { NO_PACE } from '../no-pace.js';
 import { HISTORY } from '../history.js';
 import type { Client } from 'pg';
 import type { RowChange } from '#lib/changes/change.js';
@@ -92,6 +93,9 @@ export class WireSource {
       primaryKeys: await readPrimaryKeys(client),
       history: HISTORY,
       received: () => undefined,
+      mostStreamedBytes: 0,
+      twoPhase: false,
+      pace: NO_PACE,
     });
   }
 }

@@ -20,6 +20,14 @@ function pathsOf(options: unknown): string[] {
   return faultsOf(options).map(({ path }) => path);
 }
 
+describe('transactions in progress', () => {
+  it('are asked for by a boolean, and what is prepared not for a slot that is synchronised', () => {
+    expect(pathsOf({ ...GOOD, streaming: 'parallel', twoPhase: 1 })).toEqual(['streaming', 'twoPhase']);
+    expect(pathsOf({ ...GOOD, twoPhase: true, slot: { name: 'shop', failover: true } })).toEqual(['twoPhase']);
+    expect(pathsOf({ ...GOOD, twoPhase: true, slot: { name: 'shop', failover: false } })).toEqual([]);
+  });
+});
+
 describe('a configuration', () => {
   it('needs a connection and a slot, and gets a default for everything else', () => {
     const config = resolveConfig('default', GOOD);
@@ -31,6 +39,8 @@ describe('a configuration', () => {
       handlers: {},
       retry: { attempts: 5, minDelayMs: 200, maxDelayMs: 30_000, factor: 2, jitter: 0.2 },
       onExhausted: 'block',
+      streaming: false,
+      twoPhase: false,
       limits: { changes: 10_000, bytes: 16 * 1024 * 1024 },
       autoStart: true,
       enabled: true,
@@ -57,6 +67,8 @@ describe('a configuration', () => {
       handlers,
       retry: { attempts: 2, minDelayMs: 0, maxDelayMs: 1, factor: 1.5, jitter: 0.5 },
       onExhausted: 'block',
+      streaming: true,
+      twoPhase: true,
       limits: { changes: 1, bytes: 1024 },
       autoStart: false,
       enabled: false,

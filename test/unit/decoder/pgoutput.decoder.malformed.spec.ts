@@ -65,7 +65,7 @@ describe('a malformed message', () => {
   });
 
   it('of an unknown type is told by its type byte', () => {
-    for (const byte of [0, 0x53, 0x7f, 0xff]) {
+    for (const byte of [0, 0x74, 0x7f, 0xff]) {
       const error = failureOf(Buffer.from([byte, 0, 0, 0, 1]));
       expect(error.messageType).toBe(`0x${byte.toString(16)}`);
       expect(error.message).toContain('unknown message type');

@@ -6,7 +6,6 @@ import {
   insert,
   logicalMessage,
   origin,
-  streamAbort,
   relation,
   SOME_TIME,
   truncation,
@@ -45,10 +44,6 @@ describe('transactions', () => {
       'commit',
       { commitLsn: 0x100n, endLsn: 0x130n },
     ]);
-  });
-
-  it('Stream Abort is told', () => {
-    expect(new DecoderUnderTest().decode(streamAbort(753, 754))).toEqual(['streamAbort']);
   });
 
   it('Origin gives its name', () => {

@@ -44,8 +44,32 @@ export class RecordingVisitor implements PgOutputVisitor {
   message(...message: unknown[]): void {
     this.calls.push(['message', ...message]);
   }
-  streamAbort(): void {
-    this.calls.push(['streamAbort']);
+  streamStart(...message: unknown[]): void {
+    this.calls.push(['streamStart', ...message]);
+  }
+  streamStop(): void {
+    this.calls.push(['streamStop']);
+  }
+  streamCommit(...message: unknown[]): void {
+    this.calls.push(['streamCommit', ...message]);
+  }
+  streamAbort(...message: unknown[]): void {
+    this.calls.push(['streamAbort', ...message]);
+  }
+  beginPrepare(...message: unknown[]): void {
+    this.calls.push(['beginPrepare', ...message]);
+  }
+  prepare(...message: unknown[]): void {
+    this.calls.push(['prepare', ...message]);
+  }
+  streamPrepare(...message: unknown[]): void {
+    this.calls.push(['streamPrepare', ...message]);
+  }
+  commitPrepared(...message: unknown[]): void {
+    this.calls.push(['commitPrepared', ...message]);
+  }
+  rollbackPrepared(...message: unknown[]): void {
+    this.calls.push(['rollbackPrepared', ...message]);
   }
 
   get last(): unknown[] | undefined {
@@ -65,7 +89,12 @@ export class DecoderUnderTest {
 
   constructor(options: { domains?: ReadonlyMap<number, number>; types?: CustomTypes } = {}) {
     this.oids = new OidDatabase(options.domains);
-    this.decoder = new PgOutputDecoder(new RelationCache(this.oids, options.types), this.oids, this.visitor);
+    this.decoder = new PgOutputDecoder(
+      new RelationCache(this.oids, options.types),
+      this.oids,
+      this.visitor,
+      this.visitor,
+    );
   }
 
   /** @param filler the byte that fills the buffer before and behind the message */

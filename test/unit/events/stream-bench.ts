@@ -1,3 +1,4 @@
+import { NO_PACE } from '../../support/no-pace.js';
 import { HISTORY } from '../../support/history.js';
 import { afterEach, beforeEach, jest } from '@jest/globals';
 import { EventsDispatcher } from '#lib/events/events.dispatcher.js';
@@ -50,6 +51,9 @@ export class StreamBench extends DispatcherUnderTest {
       primaryKeys: new Map(TABLES.map((table) => [`public\0${table}`, { columns: ['id'], isExact: true }])),
       history: HISTORY,
       received: () => undefined,
+      mostStreamedBytes: 0,
+      twoPhase: false,
+      pace: NO_PACE,
     });
     return new StreamConnection(publisher, this.dispatcher);
   }

@@ -6,6 +6,7 @@ import type { CommittedTransaction } from '#lib/changes/transaction.js';
 import type { DeliveryUnit, RoutedTable, TransactionSink } from '#lib/interfaces/transaction-sink.interface.js';
 import type { WalPosition } from '#lib/interfaces/wal-position.interface.js';
 import { DeliveryProgress } from '#lib/replication/delivery-progress.js';
+import type { StreamPace } from '#lib/replication/in-progress/streamed-transactions.js';
 import { ReplicationPublisher } from '#lib/replication/replication.publisher.js';
 
 /** The other side of the port: notes what it is given; units settle when the spec says so. */
@@ -78,12 +79,36 @@ export class FakeSink implements TransactionSink {
   }
 }
 
+/** A connection that notes what is asked of it. */
+export class FakePace implements StreamPace {
+  isHeld = false;
+  holds = 0;
+  fault: Error | undefined;
+  readonly whole: bigint[] = [];
+
+  hold(): void {
+    this.isHeld = true;
+    this.holds++;
+  }
+  release(): void {
+    this.isHeld = false;
+  }
+  fail(error: Error): void {
+    this.fault = error;
+  }
+  wantWhole(commitLsn: bigint): void {
+    this.whole.push(commitLsn);
+  }
+}
+
 /** What outlives the connections of one app. */
 export class PublisherBench {
   readonly sink = new FakeSink();
   readonly progress = new DeliveryProgress();
   readonly counters = { changesReceived: 0, transactionsReceived: 0 };
   readonly received: bigint[] = [];
+  mostStreamedBytes = 1024 * 1024;
+  twoPhase = false;
 
   connect(): Connection {
     return new Connection(this);
@@ -93,8 +118,9 @@ export class PublisherBench {
 /** One connection: a publisher, and messages at their LSNs. */
 export class Connection {
   readonly publisher: ReplicationPublisher;
+  readonly pace = new FakePace();
 
-  constructor({ sink, progress, counters, received }: PublisherBench) {
+  constructor({ sink, progress, counters, received, mostStreamedBytes, twoPhase }: PublisherBench) {
     this.publisher = new ReplicationPublisher(sink, {
       app: 'default',
       oids: new OidDatabase(),
@@ -104,7 +130,12 @@ export class Connection {
       primaryKeys: new Map(),
       history: HISTORY,
       received: (lsn) => received.push(lsn),
+      mostStreamedBytes,
+      twoPhase,
+      pace: this.pace,
     });
+    sink.onRoom = () => this.publisher.streamed.goOn();
+    sink.onFree = () => this.publisher.streamed.freed();
   }
 
   /** @param lsn where XLogData says that the message stands; its halves as the wire has them, signed */

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { ReplicationListener, ReplicationServer } from '#lib/replication/replication.server.js';
-import { until } from '../waiting.js';
-import { begin, xLogData } from '../../support/pgoutput-encoder.js';
+import { turns, until } from '../waiting.js';
+import { begin, frame, xLogData } from '../../support/pgoutput-encoder.js';
 import { PublisherBench } from './fake-sink.js';
 import { streamTo as open, type FakeSocket } from './fake-socket.js';
 
@@ -193,5 +193,47 @@ describe('the position', () => {
     expect(socket.written.length - before).toBeLessThanOrEqual(1 + seconds);
     server!.confirmNow();
     expect(socket.written.at(-1)!.readBigUInt64BE(6)).toBe(BigInt(READS + 1));
+  });
+});
+
+describe('a stream on hold', () => {
+  const message = (id: number): Buffer => xLogData(begin(BigInt(id) * 0x100n, id), BigInt(id) * 0x100n);
+
+  /** It goes on hold with the second message. */
+  async function held() {
+    const seen: number[] = [];
+    const socket = await streamTo({
+      data: (buffer, start) => {
+        if (seen.push(buffer.readUInt32BE(start + 17)) === 2) server!.hold();
+        return false;
+      },
+    });
+    socket.push(Buffer.concat([1, 2, 3].map(message)));
+    socket.push(message(4));
+    await until(() => seen.length >= 2);
+    return { socket, seen };
+  }
+
+  it('reads nothing more, whatever goes on, until it is released', async () => {
+    const { seen } = await held();
+    for (const goOn of [() => server!.goOn(), () => server!.resume(), () => server!.confirmNow()]) {
+      goOn();
+      await turns(5);
+      expect(seen).toEqual([1, 2]);
+    }
+    server!.release();
+    await until(() => seen.length === 4);
+    expect(seen).toEqual([1, 2, 3, 4]);
+  });
+
+  it('ends in good order all the same, without what waits', async () => {
+    const { socket, seen } = await held();
+    const stopped = server!.stop();
+    await turns(5);
+    socket.push(frame('c', Buffer.alloc(0)));
+    socket.push(null);
+    await stopped;
+    expect(await server!.closed).toBeNull();
+    expect(seen).toEqual([1, 2]);
   });
 });

@@ -139,6 +139,7 @@ describe('a transaction above the limits', () => {
       ...captureNotes(2, 3 * CHUNK),
       ...captureNotes(50, 10),
       ...captureNotes(1, 9_999),
+      ...captureNotes(1),
     ];
     keepAll(collector, captured);
     expect(await allOf(collector.changesOf(COMMIT_LSN))).toEqual(captured.map(({ change }) => change));

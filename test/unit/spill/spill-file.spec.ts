@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SpillFile } from '#lib/events/whole/spill-file.js';
-import { packageRoot } from '../../package-root.js';
-import { openSpillFiles } from './captured-changes.js';
+import { SpillFile } from '#lib/spill/spill-file.js';
+import { packageRoot } from '../package-root.js';
+import { openSpillFiles } from '../events/whole/captured-changes.js';
 
 let folder: string;
 
@@ -54,7 +54,7 @@ describe('a spill file', () => {
     const { names, code } = runChild(`
       import fs from 'node:fs';
       import { syncBuiltinESMExports } from 'node:module';
-      const { SpillFile } = await import('#lib/events/whole/spill-file.js');
+      const { SpillFile } = await import('#lib/spill/spill-file.js');
       fs.openSync = () => { throw Object.assign(new Error('too many'), { code: 'EMFILE' }); };
       syncBuiltinESMExports();
       let code;
@@ -68,7 +68,7 @@ describe('a spill file', () => {
     const { named, afterClose, listeners } = runChild(`
       import fs from 'node:fs';
       import { syncBuiltinESMExports } from 'node:module';
-      const { SpillFile } = await import('#lib/events/whole/spill-file.js');
+      const { SpillFile } = await import('#lib/spill/spill-file.js');
       const { rmSync } = fs;
       let isOpen = true;
       fs.rmSync = (...args) => { if (isOpen) throw Object.assign(new Error('busy'), { code: 'EBUSY' }); rmSync(...args); };

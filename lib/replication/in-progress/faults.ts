@@ -1,0 +1,45 @@
+import type { CommitPreparedMessage } from '../../decoder/pgoutput-messages.js';
+import { SpillError } from '../../errors/delivery.error.js';
+import { ConnectionError, SlotError } from '../../errors/replication.error.js';
+import { formatLsn, type Lsn } from '../../protocol/lsn.js';
+
+// What ends the stream while transactions are kept, and how to mend it.
+
+export function spillFault(app: string, what: string, cause: unknown, folder: string): SpillError {
+  const reason = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
+  return new SpillError(
+    `Transactions in progress (\`streaming\`, \`twoPhase\`) are above limits.bytes, are kept on disk, and what has come ` +
+      `${what} ${folder}: ${reason}`,
+    {
+      app,
+      cause,
+      hint:
+        'set TMPDIR to a folder that this process may write to, with room for all transactions that are open at a time; ' +
+        'or raise limits.bytes; or set `streaming` to false. Nothing is lost: nothing of them was confirmed, and they ' +
+        'come again.',
+    },
+  );
+}
+
+/** Passes: the next connection brings it as a whole. */
+export function ambiguousMessages(app: string, commitLsn: Lsn): ConnectionError {
+  return new ConnectionError(
+    `The transaction committed at ${formatLsn(commitLsn)} has logical messages, and savepoints that were rolled back: in ` +
+      'parts, PostgreSQL does not tell which messages went with them. It is read again, as a whole',
+    { app },
+  );
+}
+
+/** It was prepared before the slot's position. */
+export function lostPreparation(app: string, { gid, commitLsn, endLsn }: CommitPreparedMessage): SlotError {
+  return new SlotError(
+    `The prepared transaction "${gid}", committed at ${formatLsn(commitLsn)}, comes without its rows: the slot was moved ` +
+      'past its preparation by somebody else',
+    {
+      app,
+      hint:
+        'its changes cannot be had from the slot any more: bring what depends on them up to date by hand, and move the ' +
+        `slot past it: SELECT pg_replication_slot_advance('<slot>', '${formatLsn(endLsn)}');`,
+    },
+  );
+}

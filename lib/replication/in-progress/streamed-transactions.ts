@@ -1,0 +1,320 @@
+import { tmpdir } from 'node:os';
+import { PgOutputDecoder, type ChangeVisitor, type TransactionVisitor } from '../../decoder/pgoutput.decoder.js';
+import {
+  PgOutputMessage,
+  type BeginMessage,
+  type CommitMessage,
+  type CommitPreparedMessage,
+  type PrepareMessage,
+  type RollbackPreparedMessage,
+  type StreamAbortMessage,
+  type StreamCommitMessage,
+  type StreamStartMessage,
+} from '../../decoder/pgoutput-messages.js';
+import type { OidDatabase } from '../../decoder/oid-database.js';
+import { RelationCache, type CachedRelation, type CustomTypes } from '../../decoder/relation-cache.js';
+import type { TransactionSink } from '../../interfaces/transaction-sink.interface.js';
+import type { Lsn } from '../../protocol/lsn.js';
+import type { SpillPlace } from '../../spill/record-spool.js';
+import { XID_BYTES, type InProgressTransaction } from './in-progress-transaction.js';
+import { ambiguousMessages, lostPreparation, spillFault } from './faults.js';
+import { InProgressTransactions, outOfPlace } from './in-progress-transactions.js';
+import { PreparedTransactions } from './prepared-transactions.js';
+import { Replay } from './replay.js';
+
+/** What a file is written and read by: large enough that the system's call does not count. */
+const CHUNK_BYTES = 256 * 1024;
+
+/** The connection that the parts come over. */
+export interface StreamPace {
+  /** Nothing may be read, not even what has come, until `release`. */
+  hold(): void;
+  release(): void;
+  /** The stream must end. */
+  fail(error: Error): void;
+  /** The next connection is to bring the transaction committed there as a whole. */
+  wantWhole(commitLsn: Lsn): void;
+}
+
+/** Who takes transactions, each as if it came whole when it commits. */
+export interface CommittedTarget extends ChangeVisitor {
+  /** Between `begin` and `commit`. */
+  readonly isOpen: boolean;
+  begin(message: BeginMessage): void;
+  commit(message: CommitMessage): void;
+  /** Reads one message, in the form of version 1. */
+  read(decoder: PgOutputDecoder, buffer: Buffer, start: number, end: number, high: number, low: number): void;
+  /** The bytes of the last message are about to be another's. */
+  leaveLast(): void;
+}
+
+export interface StreamedOptions {
+  readonly app: string;
+  readonly oids: OidDatabase;
+  readonly customTypes: CustomTypes | undefined;
+  /** Whether transactions come when they are prepared. */
+  readonly twoPhase: boolean;
+  /** Bytes of all transactions in progress that stay in memory. */
+  readonly mostStreamedBytes: number;
+  readonly pace: StreamPace;
+  /** Where what goes beyond is kept. @default the system's folder for temporary files */
+  readonly place?: SpillPlace;
+}
+
+/**
+ * Takes transactions apart from each other that come in parts, while they are in progress, and hands each over when it
+ * has committed: the very messages, at the very places, that come where nothing is streamed.
+ *
+ * Descriptions of tables count twice. The server says one once for each streamed transaction, and once more for all that
+ * is not streamed, and takes what it has said in a streamed one for said to all when that commits. So each is read when it
+ * comes, into the cache that all others use, in the order in which they come; and a replay has a cache of its own, with
+ * what was said in the transaction. Read at the replay only, one that is out of date by then would replace a newer one.
+ *
+ * | state | meaning | leaves by |
+ * |---|---|---|
+ * | between | whole transactions come, and messages outside of any | Stream Start, Begin Prepare, a commit of what is kept |
+ * | receiving | what comes is a part, or one that is to be prepared | Stream Stop, Prepare |
+ * | replaying | the connection holds, where it does not end at once | the last message is taken |
+ */
+export class StreamedTransactions implements TransactionVisitor {
+  /** `take` is to be asked first. */
+  isReceiving = false;
+  private readonly decoder: PgOutputDecoder;
+  private readonly open: InProgressTransactions;
+  private readonly prepared = new PreparedTransactions();
+  private replay: Replay | null = null;
+  private isHolding = false;
+
+  constructor(
+    private readonly target: CommittedTarget,
+    /** What the target hands changes to: it says how much may come. */
+    private readonly sink: Pick<TransactionSink, 'isFull' | 'isBusy' | 'turn'>,
+    /** What holds for all that is not streamed. */
+    private readonly relations: RelationCache,
+    private readonly options: StreamedOptions,
+  ) {
+    const { place = { folder: tmpdir, chunkBytes: CHUNK_BYTES }, mostStreamedBytes, oids, app } = options;
+    this.decoder = new PgOutputDecoder(relations, oids, target, null);
+    this.open = new InProgressTransactions(place, mostStreamedBytes, (what, cause) =>
+      spillFault(app, what, cause, place.folder()),
+    );
+  }
+
+  /** Transactions that have come in parts and are not at their end. */
+  get size(): number {
+    return this.open.size;
+  }
+
+  /** What is kept of them, in memory and on disk. */
+  get memoryBytes(): number {
+    return this.open.memoryBytes;
+  }
+  get fileBytes(): number {
+    return this.open.fileBytes;
+  }
+
+  /** While receiving. @returns false: it does not belong to the part, and has to be read. @throws SpillError, DecodeError */
+  take(buffer: Buffer, start: number, end: number, high: number, low: number): boolean {
+    switch (buffer[start]) {
+      case PgOutputMessage.Insert:
+      case PgOutputMessage.Update:
+      case PgOutputMessage.Delete:
+      case PgOutputMessage.Truncate:
+        wantBytes(start, end, 1 + this.xidBytes);
+        this.open.add(buffer, start, end, high, low, this.xidBytes > 0);
+        return true;
+      case PgOutputMessage.Message:
+        wantBytes(start, end, 2 + this.xidBytes);
+        // One that is not transactional is nobody's: whether the transaction commits does not matter to it.
+        if ((buffer[start + 1 + this.xidBytes]! & 1) === 0) this.readAlone(buffer, start, end, high, low);
+        else this.open.add(buffer, start, end, high, low, this.xidBytes > 0);
+        return true;
+      case PgOutputMessage.Type:
+        this.readAlone(buffer, start, end, high, low);
+        return true;
+      case PgOutputMessage.Relation: {
+        const message = this.readAlone(buffer, start, end, high, low);
+        this.open.current!.describe(this.relations.get(message.readUInt32BE(1))!, message);
+        return true;
+      }
+      case PgOutputMessage.Origin:
+        // It is the whole transaction's, and has no xid.
+        this.open.add(buffer, start, end, high, low, false);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** The target has room again. */
+  goOn(): void {
+    this.replay?.goOn();
+  }
+
+  /** The target is not busy any more. */
+  freed(): void {
+    this.replay?.freed();
+  }
+
+  /** The connection is over: everything comes again. */
+  close(): void {
+    this.isReceiving = false;
+    this.replay?.close();
+    this.replay = null;
+    this.open.close();
+  }
+
+  begin(message: BeginMessage): void {
+    if (this.isReceiving) outOfPlace('Begin', 'a part has not ended');
+    this.target.begin(message);
+  }
+
+  commit(message: CommitMessage): void {
+    this.target.commit(message);
+  }
+
+  streamStart(message: StreamStartMessage): void {
+    if (this.target.isOpen) outOfPlace('StreamStart', 'a transaction is open');
+    this.open.start(message);
+    this.isReceiving = true;
+  }
+
+  streamStop(): void {
+    if (this.open.stop('StreamStop').known !== undefined) outOfPlace('StreamStop', 'it is to be prepared');
+    this.isReceiving = false;
+  }
+
+  streamCommit({ xid, commitLsn, endLsn, commitTimestamp }: StreamCommitMessage): void {
+    const { app, pace } = this.options;
+    const transaction = this.open.finish(xid, 'StreamCommit');
+    if (transaction.isAmbiguous) {
+      transaction.close();
+      pace.wantWhole(commitLsn);
+      throw ambiguousMessages(app, commitLsn);
+    }
+    this.target.begin({ finalLsn: commitLsn, commitTimestamp, xid });
+    this.startReplay(transaction, () => this.target.commit({ commitLsn, endLsn }));
+  }
+
+  /** PostgreSQL 18 tells of one that it has never sent, too: it met its limit of memory in one that was dead already. */
+  streamAbort(message: StreamAbortMessage): void {
+    if (this.target.isOpen) outOfPlace('StreamAbort', 'a transaction is open');
+    this.open.abort(message);
+  }
+
+  /** What comes is kept as it is, but in one piece, and without xids: it was prepared, and nothing in it was rolled back. */
+  beginPrepare({ xid }: PrepareMessage): void {
+    this.requireTwoPhase('BeginPrepare');
+    if (this.target.isOpen) outOfPlace('BeginPrepare', 'a transaction is open');
+    const { oids, customTypes } = this.options;
+    this.open.begin(xid, new RelationCache(oids, customTypes, this.relations));
+    this.isReceiving = true;
+  }
+
+  prepare(message: PrepareMessage): void {
+    const { xid, known } = this.open.stop('Prepare');
+    if (xid !== message.xid || known === undefined) outOfPlace('Prepare', 'another transaction has begun');
+    this.isReceiving = false;
+    this.prepared.add(message);
+  }
+
+  streamPrepare(message: PrepareMessage): void {
+    this.requireTwoPhase('StreamPrepare');
+    if (this.isReceiving) outOfPlace('StreamPrepare', 'a part has not ended');
+    if (!this.open.has(message.xid)) outOfPlace('StreamPrepare', 'nothing of its transaction has come');
+    this.prepared.add(message);
+  }
+
+  commitPrepared(message: CommitPreparedMessage): void {
+    this.requireTwoPhase('CommitPrepared');
+    if (!this.prepared.commit(message)) throw lostPreparation(this.options.app, message);
+    this.streamCommit(message);
+  }
+
+  rollbackPrepared({ gid, xid }: RollbackPreparedMessage): void {
+    this.requireTwoPhase('RollbackPrepared');
+    if (this.prepared.rollback({ gid, xid })) this.open.abort({ xid, subXid: xid, abort: null });
+  }
+
+  /** The furthest position that may be confirmed, where all before `settled` is settled. */
+  confirmable(settled: Lsn): Lsn {
+    return this.prepared.confirmable(settled);
+  }
+
+  /** Of the xid behind the type of what is received. */
+  private get xidBytes(): number {
+    return this.open.current!.known === undefined ? XID_BYTES : 0;
+  }
+
+  private requireTwoPhase(messageType: string): void {
+    if (!this.options.twoPhase) outOfPlace(messageType, 'two-phase commit was not asked for');
+  }
+
+  /** A message that is not kept. @returns it, without its xid */
+  private readAlone(buffer: Buffer, start: number, end: number, high: number, low: number): Buffer {
+    const { xidBytes } = this;
+    wantBytes(start, end, 1 + xidBytes);
+    const message = Buffer.allocUnsafe(end - start - xidBytes);
+    message[0] = buffer[start]!;
+    buffer.copy(message, 1, start + 1 + xidBytes, end);
+    this.target.read(this.decoder, message, 0, message.length, high, low);
+    return message;
+  }
+
+  private startReplay(transaction: InProgressTransaction, done: () => void): void {
+    const { target, sink, options, relations: all } = this;
+    const { oids, customTypes, pace } = options;
+    const relations = transaction.known ?? new RelationCache(oids, customTypes);
+    routeAnew(relations, all, (was) => target.relation(was));
+    const decoder = new PgOutputDecoder(relations, oids, target, null);
+    const replay = new Replay(transaction, {
+      get isFull() {
+        return sink.isFull;
+      },
+      get isBusy() {
+        return sink.isBusy;
+      },
+      message: (buffer, start, end, high, low) => target.read(decoder, buffer, start, end, high, low),
+      described: (relation) => {
+        relations.put(relation);
+        // It was asked for when it came; has the table been described anew, routes are those of the newer one.
+        if (all.get(relation.relation.id) !== relation) target.relation(relation);
+      },
+      turn: () => sink.turn(),
+      leave: () => target.leaveLast(),
+      done: () => {
+        this.replay = null;
+        routeAnew(relations, all, (_was, now) => target.relation(now));
+        done();
+        if (!this.isHolding) return;
+        this.isHolding = false;
+        pace.release();
+      },
+      failed: (error) => pace.fail(error),
+    });
+    this.replay = replay;
+    replay.start();
+    if (replay.isOver) return;
+    this.isHolding = true;
+    pace.hold();
+  }
+}
+
+/**
+ * Routes follow handlers and subscribers by the description that was asked for last: by one that is out of date while it is
+ * replayed, and by that of now before and after.
+ */
+function routeAnew(
+  replayed: RelationCache,
+  all: RelationCache,
+  route: (was: CachedRelation, now: CachedRelation) => void,
+): void {
+  for (const was of replayed.values()) {
+    const now = all.get(was.relation.id);
+    if (now !== undefined && now !== was) route(was, now);
+  }
+}
+
+function wantBytes(start: number, end: number, least: number): void {
+  if (end - start < least) outOfPlace('a message within a part', 'it is cut short');
+}
