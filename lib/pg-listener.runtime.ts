@@ -20,6 +20,7 @@ import { formatLsn, type Lsn } from './protocol/lsn.js';
 import { DeliveryProgress } from './replication/delivery-progress.js';
 import { PublicationManager } from './publications/publication-manager.js';
 import type { TableSubscription } from './publications/publication-plan.js';
+import { FormatChoice } from './replication/format-choice.js';
 import { ReplicationSupervisor, type StateDetails } from './replication/replication.supervisor.js';
 import { PgEffectsStore } from './store/effects/effects.store.js';
 import { PgParkedStore } from './store/parked.store.js';
@@ -111,6 +112,7 @@ export class AppRuntime implements ListenerRuntime {
         ),
         wantsMessages: definitions.some(({ kind }) => kind === 'message'),
         origin: config.origin,
+        format: new FormatChoice(config.binary, logger),
         sink: this.dispatcher,
         progress: new DeliveryProgress(),
         counters: this.counters,

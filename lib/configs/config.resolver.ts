@@ -17,6 +17,7 @@ const KNOWN = [
   'onGap',
   'service',
   'origin',
+  'binary',
   'limits',
   'autoStart',
   'enabled',
@@ -72,6 +73,7 @@ export function resolveConfig(name: string, options: unknown): PgListenerConfig 
     onGap: reader.oneOf('onGap', given['onGap'], 'halt', ON_GAP),
     service: readService(reader, given['service']),
     origin: reader.oneOf('origin', given['origin'], 'any', ORIGIN),
+    binary: reader.boolean('binary', given['binary'], false),
     limits: {
       changes: reader.number('limits.changes', limits['changes'], 10_000, { min: 1 }),
       bytes: reader.number('limits.bytes', limits['bytes'], 16 * 1024 * 1024, { min: 1024 }),

@@ -44,6 +44,8 @@ export interface ResolvedConfig {
   /** Undefined: that of the nearest package.json. */
   readonly service: string | undefined;
   readonly origin: OriginFilter;
+  /** Whether values travel in the binary format, where it gives what text gives. */
+  readonly binary: boolean;
   readonly limits: { readonly changes: number; readonly bytes: number };
   readonly autoStart: boolean;
   readonly enabled: boolean;
@@ -71,6 +73,7 @@ export class PgListenerConfig implements ResolvedConfig {
   readonly onGap!: OnGap;
   readonly service!: string | undefined;
   readonly origin!: OriginFilter;
+  readonly binary!: boolean;
   readonly limits!: { readonly changes: number; readonly bytes: number };
   readonly autoStart!: boolean;
   readonly enabled!: boolean;

@@ -1,9 +1,9 @@
 import type { CustomTypes } from '../types/type-parsers.js';
 import type { OidDatabase } from './oid-database.js';
 import type { Interest, Relation } from './pgoutput-messages.js';
-import { RowReader } from './row-reader.js';
+import { RowReader, type StreamFormat } from './row-reader.js';
 
-export type { CustomTypes };
+export type { CustomTypes, StreamFormat };
 
 /** A relation with what is needed to read its rows. The row reader is made when the first row is read. */
 export class CachedRelation {
@@ -14,10 +14,12 @@ export class CachedRelation {
     readonly relation: Relation,
     private readonly oids: OidDatabase,
     private readonly customTypes: CustomTypes | undefined,
+    private readonly format?: StreamFormat,
   ) {}
 
+  /** @throws BinaryFormatError where the format is binary, and cannot give what the text format gives */
   get rows(): RowReader {
-    return (this.reader ??= new RowReader(this.relation, this.oids, this.customTypes));
+    return (this.reader ??= new RowReader(this.relation, this.oids, this.customTypes, this.format));
   }
 }
 
@@ -31,11 +33,12 @@ export class RelationCache {
   constructor(
     private readonly oids: OidDatabase,
     private readonly customTypes?: CustomTypes,
+    private readonly format?: StreamFormat,
   ) {}
 
   /** A later Relation message of one id replaces the earlier one: the table was altered. */
   add(relation: Relation): CachedRelation {
-    const cached = new CachedRelation(relation, this.oids, this.customTypes);
+    const cached = new CachedRelation(relation, this.oids, this.customTypes, this.format);
     this.relations.set(relation.id, cached);
     return cached;
   }

@@ -22,7 +22,7 @@ import {
   type Row,
 } from '../decoder/pgoutput-messages.js';
 import type { OidDatabase } from '../decoder/oid-database.js';
-import { RelationCache, type CachedRelation, type CustomTypes } from '../decoder/relation-cache.js';
+import { RelationCache, type CachedRelation, type CustomTypes, type StreamFormat } from '../decoder/relation-cache.js';
 import { DecodeError } from '../errors/decode.error.js';
 import type { Borrower, DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { StreamHistory } from '../interfaces/effects-store.interface.js';
@@ -50,6 +50,8 @@ export interface PublisherOptions {
   readonly app: string;
   readonly oids: OidDatabase;
   readonly customTypes: CustomTypes | undefined;
+  /** What the server was asked for. @default 'text' */
+  readonly format?: StreamFormat;
   readonly progress: DeliveryProgress;
   readonly counters: PublisherCounters;
   readonly primaryKeys: PrimaryKeys;
@@ -100,7 +102,7 @@ export class ReplicationPublisher implements PgOutputVisitor, ChangePlace, WalPo
     private readonly options: PublisherOptions,
   ) {
     this.era = options.progress.era;
-    const relations = new RelationCache(options.oids, options.customTypes);
+    const relations = new RelationCache(options.oids, options.customTypes, options.format);
     this.decoder = new PgOutputDecoder(relations, options.oids, this);
   }
 

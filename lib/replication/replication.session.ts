@@ -1,7 +1,7 @@
 import { asError } from '../errors/as-error.js';
 import type { Client } from 'pg';
 import { OidDatabase } from '../decoder/oid-database.js';
-import { ConnectionError, SlotInUseError } from '../errors/replication.error.js';
+import { BinaryFormatError, ConnectionError, SlotInUseError } from '../errors/replication.error.js';
 import { sqlState } from '../errors/sql-state.js';
 import type { OriginFilter } from '../interfaces/pg-listener-options.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
@@ -15,6 +15,7 @@ import { closeClient, connectPlain, connectReplication, socketOf } from '../conn
 import type { DeliveryProgress } from './delivery-progress.js';
 import type { PublicationManager } from '../publications/publication-manager.js';
 import { ReplicationPublisher, type PublisherCounters } from './replication.publisher.js';
+import type { FormatChoice } from './format-choice.js';
 import { startCommand } from './start-command.js';
 import { ReplicationServer, type ReplicationListener } from './replication.server.js';
 import { translateServerError } from '../connection/server-errors.js';
@@ -35,6 +36,7 @@ export interface SessionContext {
   readonly publications: PublicationManager;
   readonly wantsMessages: boolean;
   readonly origin: OriginFilter;
+  readonly format: FormatChoice;
   readonly sink: TransactionSink;
   readonly progress: DeliveryProgress;
   readonly counters: PublisherCounters;
@@ -136,7 +138,7 @@ export class ReplicationSession implements ReplicationListener {
     // After the publications: what a standby hears of new tables is published before it takes over.
     if (found.slot !== null && found.slot.holder !== null) throw await life.busy(plain, found.slot.holder);
     const replication = (this.replication = await connectReplication(target, this.giveUp.signal));
-    await pinSessionSettings(replication);
+    this.keepFormat(await pinSessionSettings(replication));
     const identity = await identifySystem(replication, target);
     // Before anything is judged, which may end in an error: nothing of a history that is gone may be recorded here.
     if (progress.isForeign(identity)) sink.forget();
@@ -169,8 +171,9 @@ export class ReplicationSession implements ReplicationListener {
     const { target, sink, progress, counters } = this.context;
     this.publisher = new ReplicationPublisher(sink, {
       app: target.app,
-      oids: new OidDatabase(facts.domains),
+      oids: new OidDatabase(facts.domains, facts.madeTypes),
       customTypes: target.connection.types as CustomTypes | undefined,
+      format: this.context.format.current,
       progress,
       counters,
       primaryKeys: facts.primaryKeys,
@@ -185,6 +188,11 @@ export class ReplicationSession implements ReplicationListener {
     sink.onFree = () => this.server?.goOn();
     sink.hold();
     await this.server.start(command).catch((error: unknown) => this.explainStart(error));
+  }
+
+  /** What the connection itself asks for is kept, and no binary form knows of it. */
+  private keepFormat(asked: string | undefined): void {
+    if (asked !== undefined) this.context.format.fallBack(`the connection asks for ${asked}`);
   }
 
   private tellOfNewSlot({ slot, isNew, isBehindGap }: SlotEntry, isFirst: boolean): void {
@@ -279,6 +287,10 @@ export class ReplicationSession implements ReplicationListener {
   private async explainEnd(error: Error): Promise<Error> {
     const { life, target } = this.context;
     if (sqlState(error) === '42704') this.gap ??= this.publicationGap(error.message);
+    if (sqlState(error) === '42883' && this.context.format.current === 'binary') {
+      // A type without a send function, in an array or a row.
+      return new BinaryFormatError(`the server cannot write a value in it (${error.message})`, { cause: error });
+    }
     if (this.gap === undefined) return translateServerError(error, target);
     const plain = this.plainLoss === undefined ? this.plain : undefined;
     const refusal = await life.met(plain, this.gap);

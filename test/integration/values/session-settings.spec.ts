@@ -175,7 +175,7 @@ describe('the encoding of the database', () => {
         await db.query(createAll);
         await compareAll(
           { writerUrl: db.url, connection: withTypes(db.url, undefined) },
-          wideTables(catalogue.columns, latin1),
+          wideTables(catalogue.columns, 'wide_', latin1),
         );
       } finally {
         await closeStream();
