@@ -1,7 +1,7 @@
 import type { ByteReader } from '../protocol/byte-reader.js';
 import { BinaryFormatError } from '../errors/replication.error.js';
 import { columnParser, type ColumnParser, type CustomTypes } from '../types/type-parsers.js';
-import { binaryColumn, type BinaryColumn } from './binary/column-reader.js';
+import { binaryColumn, refusalText, type BinaryColumn } from './binary/column-reader.js';
 import type { OidDatabase } from './oid-database.js';
 import type { Relation, RelationColumn, Row } from './pgoutput-messages.js';
 import { compileRowReader } from './row-reader.compiler.js';
@@ -120,7 +120,7 @@ export class RowReader {
     return columns.map(({ name, typeOid }, index) => {
       const { column, refusal } = binaryColumn(typeOid, this.parsers[index]!, this.oids);
       if (refusal === undefined || !isStrict) return column;
-      throw new BinaryFormatError(`${schema}.${table}, column "${name}" of type ${refusal.type}: ${refusal.reason}`);
+      throw new BinaryFormatError(refusalText(`${schema}.${table}`, name, refusal));
     });
   }
 }

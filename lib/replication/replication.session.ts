@@ -168,12 +168,15 @@ export class ReplicationSession implements ReplicationListener {
 
   /** Resolves when the server has accepted the stream. */
   private async stream(replication: Client, facts: ServerFacts, history: StreamHistory): Promise<void> {
-    const { target, sink, progress, counters } = this.context;
+    const { target, sink, progress, counters, format, life } = this.context;
+    const oids = new OidDatabase(facts.domains, facts.madeTypes);
+    const customTypes = target.connection.types as CustomTypes | undefined;
+    if (life.slots.isTemporary) await format.foresee(this.plain!, this.publicationNames, oids, customTypes);
     this.publisher = new ReplicationPublisher(sink, {
       app: target.app,
-      oids: new OidDatabase(facts.domains, facts.madeTypes),
-      customTypes: target.connection.types as CustomTypes | undefined,
-      format: this.context.format.current,
+      oids,
+      customTypes,
+      format: format.current,
       progress,
       counters,
       primaryKeys: facts.primaryKeys,
@@ -181,7 +184,6 @@ export class ReplicationSession implements ReplicationListener {
       received: (lsn) => this.server!.noteReceived(lsn),
     });
     if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app: target.app });
-    const { life } = this.context;
     const command = startCommand(life.slots.name, this.publicationNames, this.context);
     this.server = new ReplicationServer(socketOf(replication), this, facts);
     sink.onRoom = () => this.server?.resume();

@@ -219,6 +219,20 @@ describe('the binary format', () => {
     expect(linesOf(app)).toHaveLength(1);
   });
 
+  it('is not asked for on a temporary slot where a column is known that it cannot give', async () => {
+    await db.query('CREATE TABLE trouble (id int PRIMARY KEY, value money)');
+    const recorder = slowRecorder(['orders', 'trouble'], 0);
+    const app = await start(recorder, { slot: 'temporary' });
+    expect(await format()).toBe('text');
+    expect(linesOf(app)).toEqual([expect.stringMatching(/: public\.trouble, column "value" of type money: /)]);
+    await db.query(`INSERT INTO trouble VALUES (1, '1.50')`);
+    await waitFor(() => recorder.changes.length === 1, 'the change');
+    await apps.close();
+    await db.query('DROP TABLE trouble');
+    await start(slowRecorder('orders', 0), { slot: 'temporary' });
+    expect(await format()).toBe('binary');
+  });
+
   it('is not asked for where the connection asks for a style of its own', async () => {
     const app = await start(slowRecorder('orders', 0), {
       connection: { connectionString: db.url, options: '-c DateStyle=German' },

@@ -1,4 +1,4 @@
-import type { ColumnParser } from '../../types/type-parsers.js';
+import { columnParser, type ColumnParser, type CustomTypes } from '../../types/type-parsers.js';
 import type { OidDatabase } from '../oid-database.js';
 import { TIMESTAMPTZ, TIMESTAMPTZ_ARRAY } from './built-in-types.js';
 import { readFloat4, readFloat8 } from './float-text.js';
@@ -70,6 +70,16 @@ export function binaryColumn(
   if (!found.isSessionBound) return { column };
   if (base === TIMESTAMPTZ_ARRAY && readsAsNodePostgres('dateArray', parser.parse)) return { column };
   return { column, refusal: { type, reason: parser.identity ? reason : `${reason}, and a type parser reads it` } };
+}
+
+/** Why values of this type cannot be had in the binary format; undefined: they can. */
+export function binaryRefusal(oid: number, oids: OidDatabase, customTypes?: CustomTypes): BinaryRefusal | undefined {
+  return binaryColumn(oid, columnParser(oids.baseTypeOid(oid), customTypes), oids).refusal;
+}
+
+/** In a log line. */
+export function refusalText(table: string, column: string, { type, reason }: BinaryRefusal): string {
+  return `${table}, column "${column}" of type ${type}: ${reason}`;
 }
 
 function valueColumn(base: number, { parse }: ColumnParser): BinaryColumn | undefined {
