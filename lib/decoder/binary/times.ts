@@ -1,3 +1,4 @@
+import { BinaryFormatError } from '../../errors/replication.error.js';
 import { expectSize, int32, malformed, padded, uint32, type ReadBinary, type ReadText } from './value-reader.js';
 
 /*
@@ -88,12 +89,41 @@ export const dateText: ReadText = (b, start, end) => {
 
 export const timestampText: ReadText = (b, start, end) => instantText(b, start, end, '');
 
-/** As a session in UTC writes it: which instant it is does not depend on the session, how it is written does. */
-export const timestamptzText: ReadText = (b, start, end) => instantText(b, start, end, '+00');
+/**
+ * As a session in UTC writes it: which instant it is does not depend on the session, how it is written does.
+ *
+ * @throws BinaryFormatError where node-postgres reads another value from the text of another time zone
+ */
+export const timestamptzText: ReadText = (b, start, end) => {
+  const text = instantText(b, start, end, '+00');
+  if (isInLastHours() || isNearOddDay()) throw new BinaryFormatError('an instant that only its text tells');
+  return text;
+};
+
+/** The greatest offset of a time zone is a second less. */
+const OFFSET_DAYS = 16 / 24;
+/** As a date of JavaScript is counted from 1970, and ends, here from 2000. */
+const LAST_DAY = 100_000_000 - 10_957;
+/** 29 February of 1 BC, which node-postgres reads as 1 March. */
+const ODD_DAY = -730_426;
+
+/** A local time beyond the end of JavaScript's dates is none, also where the instant is before it. */
+function isInLastHours(): boolean {
+  const at = day + micros / DAY_MICROS;
+  return at > LAST_DAY - OFFSET_DAYS && at <= LAST_DAY;
+}
+
+function isNearOddDay(): boolean {
+  const at = day + micros / DAY_MICROS;
+  return at > ODD_DAY - OFFSET_DAYS && at < ODD_DAY + 1 + OFFSET_DAYS;
+}
 
 function instantText(b: Buffer, start: number, end: number, zone: string): string {
   const infinite = splitInstant(b, start, end);
-  if (infinite !== null) return infinite;
+  if (infinite !== null) {
+    day = 0;
+    return infinite;
+  }
   splitDay(day);
   return `${dayText()} ${clockText(micros)}${zone}${eraText()}`;
 }
@@ -130,11 +160,11 @@ function withYear(date: Date): Date {
   return date;
 }
 
-/** An instant whose year in UTC is not before 1; null: one that is, which has oddities of its own in a parser. */
+/** Null: an instant before the year 1, or close to the end of JavaScript's dates, is read from its text. */
 export const readTimestamptz: ReadBinary<Date | number | null> = (b, start, end) => {
   const infinite = splitInstant(b, start, end);
   if (infinite !== null) return infinite === 'infinity' ? Infinity : -Infinity;
-  if (day < FIRST_OF_YEAR_1) return null;
+  if (day < FIRST_OF_YEAR_1 || day >= LAST_DAY - 1) return null;
   const seconds = Math.floor(micros / 1_000_000);
   return new Date(EPOCH_MS + day * DAY_MS + seconds * 1_000 + milliseconds(micros - seconds * 1_000_000));
 };
