@@ -115,7 +115,7 @@ describe('settings that look hostile', () => {
       PROPERTY_TIMEOUT_MS,
     );
 
-    it.each(styles.flatMap((style) => VALUE_FORMATS.map((format) => [...style, format] as const)))(
+    it.each(styles.flatMap((style) => VALUE_FORMATS.map((format) => [style[0], style[1], format] as const)))(
       'of a database with DateStyle %s: as in a session of it with the pinned settings (%#)',
       async (_, { client_encoding: _notOfDatabases, ...settings }, format) => {
         const own = await createDatabase();

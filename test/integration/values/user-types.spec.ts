@@ -38,7 +38,7 @@ describe.each(VALUE_FORMATS)('a value of the stream is what SELECT gives: %s', (
 
   beforeAll(async () => {
     db = await createDatabase();
-    await db.query(NAMED_THINGS + USER_TYPES + columns.map(({ table }) => createTable(table)).join('\n'));
+    await db.query(NAMED_THINGS + USER_TYPES + mine.map(({ table }) => createTable(table)).join('\n'));
     await db.query(createTable(TOASTED));
     for (const column of TOASTED.columns.slice(0, 4)) {
       await db.query(`ALTER TABLE toasted ALTER ${column.name} SET STORAGE EXTERNAL`);

@@ -23,4 +23,10 @@ describe('the command that starts a stream', () => {
     expect(startCommand('shop', ['one'], { wantsMessages: false, origin: 'none' })).toContain(`, origin 'none')`);
     expect(startCommand('shop', ['one'], ANY)).not.toContain('origin');
   });
+
+  it('asks for the binary format where it is chosen', () => {
+    const more = { wantsMessages: false, origin: 'any' } as const;
+    expect(startCommand('s', ['p'], { ...more, format: { current: 'binary' } })).toMatch(/, binary 'true'\)$/);
+    expect(startCommand('s', ['p'], { ...more, format: { current: 'text' } })).not.toContain('binary');
+  });
 });
