@@ -14,12 +14,13 @@ import type { ListenerLogger } from './interfaces/listener-logger.interface.js';
 import type { PgListenerState, PgListenerStats, PgListenerStatus } from './interfaces/status.interface.js';
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
 import type { ParkedStore } from './interfaces/parked-store.interface.js';
-import type { CustomTypes } from './decoder/relation-cache.js';
+import type { CustomTypes } from './types/type-parsers.js';
 import { serviceName } from './configs/service-name.js';
 import { formatLsn, type Lsn } from './protocol/lsn.js';
 import { DeliveryProgress } from './replication/delivery-progress.js';
 import { PublicationManager } from './publications/publication-manager.js';
 import type { TableSubscription } from './publications/publication-plan.js';
+import { FormatChoice } from './replication/format-choice.js';
 import { ReplicationSupervisor, type StateDetails } from './replication/replication.supervisor.js';
 import { PgEffectsStore } from './store/effects/effects.store.js';
 import { PgParkedStore } from './store/parked.store.js';
@@ -115,6 +116,7 @@ export class AppRuntime implements ListenerRuntime {
         streaming: config.streaming,
         mostStreamedBytes: config.limits.bytes,
         twoPhase: config.twoPhase,
+        format: new FormatChoice(config.binary, logger),
         sink: this.dispatcher,
         progress: new DeliveryProgress(),
         counters: this.counters,

@@ -34,7 +34,7 @@ class OneRelation extends RelationCache {
 /** Nothing in here waits, so that one is enough for all. */
 class ImageReader implements ChangeVisitor {
   private readonly oids = new OidDatabase();
-  private readonly relations = new OneRelation(this.oids);
+  private readonly relations = new OneRelation({ oids: this.oids });
   private readonly decoder = new PgOutputDecoder(this.relations, this.oids, this, null);
   private transaction!: TransactionInfo;
   private place!: ChangePlace;

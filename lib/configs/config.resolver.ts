@@ -19,6 +19,7 @@ const KNOWN = [
   'origin',
   'streaming',
   'twoPhase',
+  'binary',
   'limits',
   'autoStart',
   'enabled',
@@ -76,6 +77,7 @@ export function resolveConfig(name: string, options: unknown): PgListenerConfig 
     origin: reader.oneOf('origin', given['origin'], 'any', ORIGIN),
     streaming: reader.boolean('streaming', given['streaming'], false),
     twoPhase: reader.boolean('twoPhase', given['twoPhase'], false),
+    binary: reader.boolean('binary', given['binary'], false),
     limits: {
       changes: reader.number('limits.changes', limits['changes'], 10_000, { min: 1 }),
       bytes: reader.number('limits.bytes', limits['bytes'], 16 * 1024 * 1024, { min: 1024 }),

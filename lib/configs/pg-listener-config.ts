@@ -46,6 +46,8 @@ export interface ResolvedConfig {
   readonly origin: OriginFilter;
   readonly streaming: boolean;
   readonly twoPhase: boolean;
+  /** Whether values travel in the binary format, where it gives what text gives. */
+  readonly binary: boolean;
   readonly limits: { readonly changes: number; readonly bytes: number };
   readonly autoStart: boolean;
   readonly enabled: boolean;
@@ -75,6 +77,7 @@ export class PgListenerConfig implements ResolvedConfig {
   readonly origin!: OriginFilter;
   readonly streaming!: boolean;
   readonly twoPhase!: boolean;
+  readonly binary!: boolean;
   readonly limits!: { readonly changes: number; readonly bytes: number };
   readonly autoStart!: boolean;
   readonly enabled!: boolean;

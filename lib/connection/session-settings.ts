@@ -27,8 +27,11 @@ const WARNINGS = `SET client_min_messages = 'warning'`;
  * as well: it changes how an instant is written, not which one it is.
  *
  * All are set, also those that are right by now: a reload of the configuration does not touch what the session has set.
+ *
+ * @returns a setting that the connection asks for, and that makes values look other than the pinned one would, such as
+ * `DateStyle = German`; undefined: there is none
  */
-export async function pinSessionSettings(replication: Client): Promise<void> {
+export async function pinSessionSettings(replication: Client): Promise<string | undefined> {
   // The role's search_path is in force here, so that names of tables in values look as in a query: hence OPERATOR.
   const { rows } = await replication.query<SettingRow>(
     `SELECT name, setting, source FROM pg_catalog.pg_settings
@@ -38,4 +41,11 @@ export async function pinSessionSettings(replication: Client): Promise<void> {
     .filter(({ source }) => source !== 'client')
     .map(({ name, setting }) => `SET ${name} = '${PINNED[name]!(setting)}'`);
   await replication.query([WARNINGS, ...pins].join('; '));
+  const other = rows.find((row) => row.source === 'client' && !isAsPinned(row));
+  return other && `${other.name} = ${other.setting}`;
+}
+
+/** Of a date style, the order of day and month does not count: ISO has its own. */
+function isAsPinned({ name, setting }: SettingRow): boolean {
+  return setting.split(',')[0]!.toLowerCase() === PINNED[name]!(setting).toLowerCase();
 }

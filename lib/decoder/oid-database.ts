@@ -1,3 +1,4 @@
+import type { MadeType } from '../protocol/made-type.js';
 import type { TypeMessage } from './pgoutput-messages.js';
 
 /**
@@ -7,8 +8,14 @@ import type { TypeMessage } from './pgoutput-messages.js';
 export class OidDatabase {
   private readonly names = new Map<number, string>();
 
-  /** @param domains oid of each domain to the oid of its base type, from pg_type (typbasetype) */
-  constructor(private readonly domains: ReadonlyMap<number, number> = new Map()) {}
+  /**
+   * @param domains oid of each domain to the oid of its base type, from pg_type (typbasetype)
+   * @param made types that users made of others, which the binary format needs
+   */
+  constructor(
+    private readonly domains: ReadonlyMap<number, number> = new Map(),
+    private readonly made: ReadonlyMap<number, MadeType> = new Map(),
+  ) {}
 
   /** The oid by which node-postgres would choose the parser: a domain over a domain goes all the way down. */
   baseTypeOid(oid: number): number {
@@ -19,6 +26,10 @@ export class OidDatabase {
       base = next;
     }
     return base;
+  }
+
+  madeType(oid: number): MadeType | undefined {
+    return this.made.get(oid);
   }
 
   /** From a Type message: the server sends one before the first Relation that uses a user-defined type. */

@@ -1,9 +1,6 @@
-import type { CustomTypes } from '../types/type-parsers.js';
-import type { OidDatabase } from './oid-database.js';
 import type { Interest, Relation } from './pgoutput-messages.js';
 import { RowReader } from './row-reader.js';
-
-export type { CustomTypes };
+import type { StreamTypes } from './stream-types.js';
 
 /** A relation with what is needed to read its rows. The row reader is made when the first row is read. */
 export class CachedRelation {
@@ -12,12 +9,12 @@ export class CachedRelation {
 
   constructor(
     readonly relation: Relation,
-    private readonly oids: OidDatabase,
-    private readonly customTypes: CustomTypes | undefined,
+    private readonly types: StreamTypes,
   ) {}
 
+  /** @throws BinaryFormatError where the format is binary, and cannot give what the text format gives */
   get rows(): RowReader {
-    return (this.reader ??= new RowReader(this.relation, this.oids, this.customTypes));
+    return (this.reader ??= new RowReader(this.relation, this.types));
   }
 }
 
@@ -30,8 +27,7 @@ export class RelationCache {
 
   /** @param known what it begins with: what another cache has now */
   constructor(
-    private readonly oids: OidDatabase,
-    private readonly customTypes?: CustomTypes,
+    private readonly types: StreamTypes,
     known?: RelationCache,
   ) {
     this.relations = new Map(known?.relations);
@@ -39,7 +35,7 @@ export class RelationCache {
 
   /** A later Relation message of one id replaces the earlier one: the table was altered. */
   add(relation: Relation): CachedRelation {
-    const cached = new CachedRelation(relation, this.oids, this.customTypes);
+    const cached = new CachedRelation(relation, this.types);
     this.relations.set(relation.id, cached);
     return cached;
   }

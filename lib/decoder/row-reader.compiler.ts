@@ -1,5 +1,6 @@
 import type { ByteReader } from '../protocol/byte-reader.js';
 import type { ColumnParser } from '../types/type-parsers.js';
+import type { BinaryColumn } from './binary/column-reader.js';
 import type { RelationColumn, Row } from './pgoutput-messages.js';
 
 type ReadRow = (reader: ByteReader) => Row;
@@ -10,8 +11,8 @@ const COLUMNS_OF_A_PART = 32;
 
 /**
  * Generates a function that reads a full tuple of these columns into one object literal: a fixed hidden class, no
- * loop, no lookup by name, no view for a value. It expects nulls and text values inside the message's bounds; for
- * anything else it leaves the reader where the tuple began and calls `otherwise`.
+ * loop, no lookup by name, no view for a value. It expects nulls and values inside the message's bounds: as text, and
+ * in the binary form where `binaries` has how to read them; for anything else it leaves the reader where the tuple began and calls `otherwise`.
  *
  * Column names enter the code only through JSON.stringify.
  *
@@ -21,16 +22,20 @@ export function compileRowReader(
   columns: readonly RelationColumn[],
   parsers: readonly ColumnParser[],
   otherwise: ReadRow,
+  binaries?: readonly BinaryColumn[],
 ): ReadRow | undefined {
-  const code = columns.length > MOST_COLUMNS_AT_ONCE ? codeInParts(columns, parsers) : codeAtOnce(columns, parsers);
+  const isWide = columns.length > MOST_COLUMNS_AT_ONCE;
+  const code = (isWide ? codeInParts : codeAtOnce)(columns, parsers, binaries);
   try {
     // eslint-disable-next-line no-new-func
-    const make = new Function('parsers', 'otherwise', `"use strict";\n${code}`) as (
+    const make = new Function('parsers', 'binaries', 'otherwise', `"use strict";\n${code}`) as (
       parsers: readonly ColumnParser['parse'][],
+      binaries: readonly BinaryColumn['read'][] | undefined,
       otherwise: ReadRow,
     ) => ReadRow;
     return make(
       parsers.map((parser) => parser.parse),
+      binaries?.map((binary) => binary.read),
       otherwise,
     );
   } catch (error) {
@@ -40,22 +45,34 @@ export function compileRowReader(
   }
 }
 
-function codeAtOnce(columns: readonly RelationColumn[], parsers: readonly ColumnParser[]): string {
+function codeAtOnce(
+  columns: readonly RelationColumn[],
+  parsers: readonly ColumnParser[],
+  binaries: readonly BinaryColumn[] | undefined,
+): string {
+  const giveUp = 'return otherwise(reader);';
   const variable = (index: number): string => `c${index}`;
   const body = [
     'let length = 0;',
     columns.length === 0 ? '' : `let ${columns.map((_, index) => `${variable(index)} = null`).join(', ')};`,
-    ...parsers.map((parser, index) => readColumn(parser, index, variable(index), 'return otherwise(reader);')),
+    ...parsers.map((parser, index) => readColumn(parser, binaries?.[index], index, variable(index), giveUp)),
   ];
   return readRow(columns, body, variable);
 }
 
-function codeInParts(columns: readonly RelationColumn[], parsers: readonly ColumnParser[]): string {
+function codeInParts(
+  columns: readonly RelationColumn[],
+  parsers: readonly ColumnParser[],
+  binaries: readonly BinaryColumn[] | undefined,
+): string {
   const parts: string[] = [];
   const body = [`const values = new Array(${columns.length}).fill(null);`];
   for (let first = 0; first < parsers.length; first += COLUMNS_OF_A_PART) {
     const mine = parsers.slice(first, first + COLUMNS_OF_A_PART);
-    const reads = mine.map((parser, at) => readColumn(parser, first + at, `values[${first + at}]`, 'return -1;'));
+    const reads = mine.map((parser, at) => {
+      const index = first + at;
+      return readColumn(parser, binaries?.[index], index, `values[${index}]`, 'return -1;');
+    });
     parts.push(`function part${first}(b, p, end, values) {\nlet length = 0;${reads.join('')}\nreturn p;\n}`);
     body.push(`p = part${first}(b, p, end, values);`, 'if (p < 0) return otherwise(reader);');
   }
@@ -87,23 +104,46 @@ function keyOf({ name }: RelationColumn): string {
 }
 
 /** A parser that throws is left to `otherwise`, which runs it again and says which column it was. */
-function readColumn(parser: ColumnParser, index: number, target: string, giveUp: string): string {
+function readColumn(
+  parser: ColumnParser,
+  binary: BinaryColumn | undefined,
+  index: number,
+  target: string,
+  giveUp: string,
+): string {
   const slice = `b.${parser.ascii ? 'latin1Slice' : 'utf8Slice'}(p, p + length)`;
   const assign = parser.identity
     ? `${target} = ${slice};`
     : `try { ${target} = parsers[${index}](${slice}); } catch { ${giveUp} }`;
   return `
   if (p >= end) ${giveUp}
-  switch (b[p++]) {
-    case 0x74:
-      if (p + 4 > end) ${giveUp}
-      length = (b[p] << 24) | (b[p + 1] << 16) | (b[p + 2] << 8) | b[p + 3];
-      p += 4;
-      if (length < 0 || length > end - p) ${giveUp}
+  switch (b[p++]) {${binary === undefined ? '' : readBinary(binary, index, target, giveUp)}
+    case 0x74:${readLength(giveUp)}
       ${assign}
       p += length;
       break;
     case 0x6e: break;
     default: ${giveUp}
   }`;
+}
+
+function readBinary({ inline }: BinaryColumn, index: number, target: string, giveUp: string): string {
+  const check = inline === undefined || inline.size < 0 ? '' : `if (length !== ${inline.size}) ${giveUp}\n`;
+  const assign =
+    inline === undefined
+      ? `try { ${target} = binaries[${index}](b, p, p + length); } catch { ${giveUp} }`
+      : `${target} = ${inline.code};`;
+  return `
+    case 0x62:${readLength(giveUp)}
+      ${check}${assign}
+      p += length;
+      break;`;
+}
+
+function readLength(giveUp: string): string {
+  return `
+      if (p + 4 > end) ${giveUp}
+      length = (b[p] << 24) | (b[p + 1] << 16) | (b[p + 2] << 8) | b[p + 3];
+      p += 4;
+      if (length < 0 || length > end - p) ${giveUp}`;
 }

@@ -1,8 +1,10 @@
 import type { ByteReader } from '../protocol/byte-reader.js';
-import { columnParser, type ColumnParser, type CustomTypes } from '../types/type-parsers.js';
-import type { OidDatabase } from './oid-database.js';
+import { BinaryFormatError } from '../errors/replication.error.js';
+import { columnParser, type ColumnParser } from '../types/type-parsers.js';
+import { binaryColumn, refusalText, type BinaryColumn } from './binary/column-reader.js';
 import type { Relation, RelationColumn, Row } from './pgoutput-messages.js';
 import { compileRowReader } from './row-reader.compiler.js';
+import type { StreamTypes } from './stream-types.js';
 
 /** Kinds of a column in TupleData (manual, section 54.9). */
 export const TupleKind = {
@@ -26,14 +28,18 @@ export class RowReader {
   unchangedToast: readonly string[] = NOTHING;
   private readonly parsers: readonly ColumnParser[];
   private readonly compiled: ReadRow | undefined;
+  private binaries: readonly BinaryColumn[] | undefined;
 
+  /** @throws BinaryFormatError where `format` is binary and a column's value would not be what its text gives */
   constructor(
     private readonly relation: Relation,
-    oids: OidDatabase,
-    customTypes?: CustomTypes,
+    private readonly types: StreamTypes,
   ) {
+    const { oids, customTypes } = types;
     this.parsers = relation.columns.map((column) => columnParser(oids.baseTypeOid(column.typeOid), customTypes));
-    this.compiled = compileRowReader(relation.columns, this.parsers, (reader) => this.interpret(reader));
+    const otherwise: ReadRow = (reader) => this.interpret(reader);
+    if (types.format === 'binary') this.binaries = this.binaryColumns(true);
+    this.compiled = compileRowReader(relation.columns, this.parsers, otherwise, this.binaries);
   }
 
   /** A full tuple: every column, but for unchanged TOAST. */
@@ -56,7 +62,7 @@ export class RowReader {
     let unchanged: string[] | undefined;
     for (let index = 0; index < count; index++) {
       const column = columns[index]!;
-      const value = this.value(reader, column, this.parsers[index]!, keyOnly && !column.isKey);
+      const value = this.value(reader, column, index, keyOnly && !column.isKey);
       if (value === UNCHANGED) (unchanged ??= []).push(column.name);
       else if (!keyOnly || column.isKey) setColumn(row, column.name, value);
     }
@@ -64,15 +70,17 @@ export class RowReader {
     return row;
   }
 
-  private value(reader: ByteReader, column: RelationColumn, parser: ColumnParser, skip: boolean): unknown {
+  private value(reader: ByteReader, column: RelationColumn, index: number, skip: boolean): unknown {
     const kind = reader.uint8();
     if (kind === TupleKind.Null) return null;
     if (kind === TupleKind.UnchangedToast) return UNCHANGED;
+    if (kind === TupleKind.Binary) return this.binaryValue(reader, column, index, skip);
     if (kind !== TupleKind.Text) reader.fail(`unknown kind of column value 0x${kind.toString(16)}`);
     const length = reader.int32();
     const from = reader.skip(length);
     if (skip) return null;
     const { buffer } = reader;
+    const parser = this.parsers[index]!;
     const text = parser.ascii ? buffer.latin1Slice(from, from + length) : buffer.utf8Slice(from, from + length);
     if (parser.identity) return text;
     try {
@@ -84,6 +92,32 @@ export class RowReader {
         cause,
       );
     }
+  }
+
+  private binaryValue(reader: ByteReader, column: RelationColumn, index: number, skip: boolean): unknown {
+    const length = reader.int32();
+    const from = reader.skip(length);
+    if (skip) return null;
+    // A change that was kept while the stream was in binary is read by whoever takes it up.
+    this.binaries ??= this.binaryColumns(false);
+    try {
+      return this.binaries[index]!.read(reader.buffer, from, from + length);
+    } catch (cause) {
+      const { schema, table } = this.relation;
+      const where = `${schema}.${table}, column "${column.name}"`;
+      if (cause instanceof BinaryFormatError && this.types.format === 'binary')
+        throw new BinaryFormatError(`${where}: ${cause.message}`);
+      return reader.fail(`a value of ${where} (oid ${column.typeOid}) in the binary format cannot be read`, cause);
+    }
+  }
+
+  private binaryColumns(isStrict: boolean): BinaryColumn[] {
+    const { schema, table, columns } = this.relation;
+    return columns.map(({ name, typeOid }, index) => {
+      const { column, refusal } = binaryColumn(typeOid, this.parsers[index]!, this.types.oids);
+      if (refusal === undefined || !isStrict) return column;
+      throw new BinaryFormatError(refusalText(`${schema}.${table}`, name, refusal));
+    });
   }
 }
 
@@ -121,5 +155,7 @@ export function changedColumns(relation: Relation, buffer: Buffer, oldStart: num
 }
 
 function endOfColumn(buffer: Buffer, start: number): number {
-  return buffer[start] === TupleKind.Text ? start + 5 + buffer.readInt32BE(start + 1) : start + 1;
+  const kind = buffer[start];
+  const hasValue = kind === TupleKind.Text || kind === TupleKind.Binary;
+  return hasValue ? start + 5 + buffer.readInt32BE(start + 1) : start + 1;
 }

@@ -60,3 +60,15 @@ export class GapError extends PgListenerError {
 export class StartupTimeoutError extends PgListenerError {
   readonly code = 'PG_LISTENER_STARTUP_TIMEOUT';
 }
+
+/**
+ * The binary format cannot give what the text format gives: the app goes on in text, and nobody hears of this but the
+ * log. Nothing is lost: the stream begins again where the position is.
+ */
+export class BinaryFormatError extends PgListenerError {
+  readonly code = 'PG_LISTENER_BINARY_FORMAT';
+
+  override get fatal(): boolean {
+    return false;
+  }
+}

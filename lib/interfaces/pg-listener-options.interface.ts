@@ -117,6 +117,12 @@ export interface PgListenerAppOptions {
    * @default false
    */
   readonly twoPhase?: boolean;
+  /**
+   * Values travel in PostgreSQL's binary format; handlers get the very same values. Where a table has a column that this
+   * format cannot give as text gives it (`money`, `regclass`, a composite type, a type parser of your own over
+   * `timestamptz`), the app says so in its log and goes on in text. @default false
+   */
+  readonly binary?: boolean;
   readonly limits?: LimitsOptions;
   /** False: `PgListener.start()` starts the stream. @default true */
   readonly autoStart?: boolean;

@@ -21,8 +21,8 @@ import {
   type OldTupleKind,
   type Row,
 } from '../decoder/pgoutput-messages.js';
-import type { OidDatabase } from '../decoder/oid-database.js';
-import { RelationCache, type CachedRelation, type CustomTypes } from '../decoder/relation-cache.js';
+import { RelationCache, type CachedRelation } from '../decoder/relation-cache.js';
+import type { StreamTypes } from '../decoder/stream-types.js';
 import { DecodeError } from '../errors/decode.error.js';
 import type { Borrower, DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { StreamHistory } from '../interfaces/effects-store.interface.js';
@@ -49,8 +49,7 @@ export interface PublisherCounters {
 
 export interface PublisherOptions {
   readonly app: string;
-  readonly oids: OidDatabase;
-  readonly customTypes: CustomTypes | undefined;
+  readonly types: StreamTypes;
   readonly progress: DeliveryProgress;
   readonly counters: PublisherCounters;
   readonly primaryKeys: PrimaryKeys;
@@ -107,10 +106,10 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
     private readonly options: PublisherOptions,
   ) {
     this.era = options.progress.era;
-    const { oids, customTypes } = options;
-    const relations = new RelationCache(oids, customTypes);
+    const { types } = options;
+    const relations = new RelationCache(types);
     this.streamed = new StreamedTransactions(this, sink, relations, options);
-    this.decoder = new PgOutputDecoder(relations, oids, this, this.streamed);
+    this.decoder = new PgOutputDecoder(relations, types.oids, this, this.streamed);
   }
 
   /** One pgoutput message whose own LSN is `high`/`low`. @throws DecodeError */

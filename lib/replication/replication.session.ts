@@ -1,21 +1,22 @@
 import { asError } from '../errors/as-error.js';
 import type { Client } from 'pg';
 import { OidDatabase } from '../decoder/oid-database.js';
-import { ConnectionError, SlotInUseError } from '../errors/replication.error.js';
+import { BinaryFormatError, ConnectionError, SlotInUseError } from '../errors/replication.error.js';
 import { sqlState } from '../errors/sql-state.js';
 import type { OriginFilter } from '../interfaces/pg-listener-options.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { TransactionSink } from '../interfaces/transaction-sink.interface.js';
-import { formatLsn, type Lsn } from '../protocol/lsn.js';
+import type { Lsn } from '../protocol/lsn.js';
 import type { ServerReport } from '../protocol/server-report.js';
-import type { CustomTypes } from '../decoder/relation-cache.js';
+import type { CustomTypes } from '../types/type-parsers.js';
 import type { ConnectionTarget } from '../connection/connection-target.js';
 import { closeClient, connectPlain, connectReplication, socketOf } from '../connection/connection.js';
 import type { DeliveryProgress } from './delivery-progress.js';
 import type { PublicationManager } from '../publications/publication-manager.js';
 import { paceOf } from './in-progress/pace.js';
 import { ReplicationPublisher, type PublisherCounters } from './replication.publisher.js';
+import type { FormatChoice } from './format-choice.js';
 import { startCommand } from './start-command.js';
 import { ReplicationServer, type ReplicationListener } from './replication.server.js';
 import { translateServerError } from '../connection/server-errors.js';
@@ -23,9 +24,9 @@ import { identifySystem, readServerFacts, requireOrigins, type ServerFacts } fro
 import { pinSessionSettings } from '../connection/session-settings.js';
 import { missingPublication, type GapFinding } from '../slots/gap-finder.js';
 import { PositionRecorder, type StreamPosition } from '../slots/position-recorder.js';
-import type { SlotEntry, SlotLife } from '../slots/slot-life.js';
+import type { SlotLife } from '../slots/slot-life.js';
 import type { Tenure } from '../slots/slot-record.js';
-import { streamStart } from '../slots/stream-start.js';
+import { streamStart, tellOfNewSlot } from '../slots/stream-start.js';
 
 /** How long a server that shuts down waits for handlers to finish what they have in hand. */
 const SHUTDOWN_GRACE_MS = 2_000;
@@ -43,6 +44,7 @@ export interface SessionContext {
   readonly mostStreamedBytes: number;
   /** Whether it sends them when they are prepared. */
   readonly twoPhase: boolean;
+  readonly format: FormatChoice;
   readonly sink: TransactionSink;
   readonly progress: DeliveryProgress;
   readonly counters: PublisherCounters;
@@ -146,7 +148,7 @@ export class ReplicationSession implements ReplicationListener {
     // After the publications: what a standby hears of new tables is published before it takes over.
     if (found.slot !== null && found.slot.holder !== null) throw await life.busy(plain, found.slot.holder);
     const replication = (this.replication = await connectReplication(target, this.giveUp.signal));
-    await pinSessionSettings(replication);
+    this.keepFormat(await pinSessionSettings(replication));
     const identity = await identifySystem(replication, target);
     // Before anything is judged, which may end in an error: nothing of a history that is gone may be recorded here, and
     // the next time the log may be as long as it was.
@@ -154,7 +156,7 @@ export class ReplicationSession implements ReplicationListener {
     await life.judge(plain, replication, found, identity, progress.reached);
     progress.judged();
     const entry = await life.provide(plain, replication, found, facts.version);
-    this.tellOfNewSlot(entry, isNew);
+    tellOfNewSlot(entry, life.slots, !isNew && publications.isManaged, this.context.logger);
     this.beganAt = entry.slot.confirmedLsn;
     progress.confirmedUpTo(this.beganAt);
     sink.confirmedUpTo(this.beganAt);
@@ -171,11 +173,13 @@ export class ReplicationSession implements ReplicationListener {
 
   /** Resolves when the server has accepted the stream. */
   private async stream(replication: Client, facts: ServerFacts, history: StreamHistory): Promise<void> {
-    const { target, sink, progress, counters, mostStreamedBytes, twoPhase } = this.context;
+    const { target, life, sink, progress, counters, format, mostStreamedBytes, twoPhase } = this.context;
+    const customTypes = target.connection.types as CustomTypes | undefined;
+    const types = { oids: new OidDatabase(facts.domains, facts.madeTypes), customTypes };
+    if (life.slots.isTemporary) await format.foresee(this.plain!, this.publicationNames, types);
     this.publisher = new ReplicationPublisher(sink, {
       app: target.app,
-      oids: new OidDatabase(facts.domains),
-      customTypes: target.connection.types as CustomTypes | undefined,
+      types: { ...types, format: format.current },
       progress,
       counters,
       primaryKeys: facts.primaryKeys,
@@ -186,9 +190,11 @@ export class ReplicationSession implements ReplicationListener {
       pace: paceOf(() => this.server!, progress),
     });
     if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app: target.app });
-    const { life, streaming } = this.context;
-    const options = { ...this.context, streaming: streaming && progress.mayStreamFrom(this.beganAt) };
-    const command = startCommand(life.slots.name, this.publicationNames, facts.version, options);
+    const command = startCommand(life.slots.name, this.publicationNames, facts.version, {
+      ...this.context,
+      format: format.current,
+      streaming: this.context.streaming && progress.mayStreamFrom(this.beganAt),
+    });
     this.server = new ReplicationServer(socketOf(replication), this, facts);
     const { streamed } = this.publisher;
     sink.onRoom = () => {
@@ -203,17 +209,9 @@ export class ReplicationSession implements ReplicationListener {
     await this.server.start(command).catch((error: unknown) => this.explainStart(error));
   }
 
-  private tellOfNewSlot({ slot, isNew, isBehindGap }: SlotEntry, isFirst: boolean): void {
-    if (!isNew) return;
-    const { life, publications, logger } = this.context;
-    const { name, isTemporary } = life.slots;
-    const text = `Created slot "${name}": the stream begins at ${formatLsn(slot.confirmedLsn)}; what was committed before is not delivered`;
-    // The publication is older than the slot: this service has streamed before, from a slot that is gone.
-    if (isTemporary || isFirst || isBehindGap || !publications.isManaged) logger.log(text);
-    else
-      logger.warn(
-        `${text}. Its publication existed already: if an earlier slot was dropped, what came since then is missed`,
-      );
+  /** What the connection itself asks for is kept, and no binary form knows of it. */
+  private keepFormat(asked: string | undefined): void {
+    if (asked !== undefined) this.context.format.fallBack(`the connection asks for ${asked}`);
   }
 
   private async explainStart(error: unknown): Promise<never> {
@@ -295,6 +293,10 @@ export class ReplicationSession implements ReplicationListener {
   private async explainEnd(error: Error): Promise<Error> {
     const { life, target } = this.context;
     if (sqlState(error) === '42704') this.gap ??= this.publicationGap(error.message);
+    if (sqlState(error) === '42883' && this.context.format.current === 'binary') {
+      // A type without a send function, in an array or a row.
+      return new BinaryFormatError(`the server cannot write a value in it (${error.message})`, { cause: error });
+    }
     if (this.gap === undefined) return translateServerError(error, target);
     const plain = this.plainLoss === undefined ? this.plain : undefined;
     const refusal = await life.met(plain, this.gap);

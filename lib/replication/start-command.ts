@@ -1,11 +1,13 @@
 import { escapeIdentifier } from 'pg';
 import type { OriginFilter } from '../interfaces/pg-listener-options.interface.js';
+import type { StreamFormat } from '../decoder/stream-types.js';
 
 /** What is asked for at START_REPLICATION, besides publications. */
 export interface StartOptions {
   readonly wantsMessages: boolean;
   readonly origin: OriginFilter;
   readonly streaming: boolean;
+  readonly format: StreamFormat;
 }
 
 /** START_REPLICATION (manual, section 54.4), always from 0/0: the slot knows better than we do where it stands. */
@@ -13,7 +15,7 @@ export function startCommand(
   slotName: string,
   publicationNames: readonly string[],
   serverVersion: number,
-  { wantsMessages, origin, streaming }: StartOptions,
+  { wantsMessages, origin, streaming, format }: StartOptions,
 ): string {
   const names = publicationNames.map((name) => escapeIdentifier(name)).join(',');
   const options = [
@@ -25,6 +27,7 @@ export function startCommand(
   if (wantsMessages) options.push(`messages 'true'`);
   // Not known before 16; 'any' is what it means there.
   if (origin === 'none') options.push(`origin 'none'`);
+  if (format === 'binary') options.push(`binary 'true'`);
   return `START_REPLICATION SLOT ${escapeIdentifier(slotName)} LOGICAL 0/0 (${options.join(', ')})`;
 }
 

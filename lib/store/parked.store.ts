@@ -1,9 +1,10 @@
 import type { Client } from 'pg';
 import { checkFilter, parkedErrorText, parkingIdentity, type CheckedFilter } from '../changes/parking.js';
 import type { ConnectionTarget } from '../connection/connection-target.js';
-import { readDomains } from '../connection/server-facts.js';
+import { readDomains, readMadeTypes } from '../connection/server-facts.js';
 import { OidDatabase } from '../decoder/oid-database.js';
-import { RelationCache, type CustomTypes } from '../decoder/relation-cache.js';
+import { RelationCache } from '../decoder/relation-cache.js';
+import type { CustomTypes } from '../types/type-parsers.js';
 import { asError } from '../errors/as-error.js';
 import { ParkingError } from '../errors/delivery.error.js';
 import { PgListenerError } from '../errors/pg-listener.error.js';
@@ -330,8 +331,10 @@ export class PgParkedStore implements ParkedStore {
   /** With the parsers that are set now, and the domains that there are now. */
   private async reader(): Promise<ParkedRowReader> {
     const { app, customTypes } = this.options;
-    const domains = await this.ask(true, readDomains);
-    return new ParkedRowReader(app, new RelationCache(new OidDatabase(domains), customTypes));
+    const oids = await this.ask(true, async (client) => {
+      return new OidDatabase(await readDomains(client), await readMadeTypes(client));
+    });
+    return new ParkedRowReader(app, new RelationCache({ oids, customTypes }));
   }
 
   private filtered(filter: CheckedFilter): unknown[] {

@@ -11,8 +11,8 @@ import {
   type StreamCommitMessage,
   type StreamStartMessage,
 } from '../../decoder/pgoutput-messages.js';
-import type { OidDatabase } from '../../decoder/oid-database.js';
-import { RelationCache, type CachedRelation, type CustomTypes } from '../../decoder/relation-cache.js';
+import { RelationCache, type CachedRelation } from '../../decoder/relation-cache.js';
+import type { StreamTypes } from '../../decoder/stream-types.js';
 import type { TransactionSink } from '../../interfaces/transaction-sink.interface.js';
 import type { Lsn } from '../../protocol/lsn.js';
 import type { SpillPlace } from '../../spill/record-spool.js';
@@ -50,8 +50,7 @@ export interface CommittedTarget extends ChangeVisitor {
 
 export interface StreamedOptions {
   readonly app: string;
-  readonly oids: OidDatabase;
-  readonly customTypes: CustomTypes | undefined;
+  readonly types: StreamTypes;
   /** Whether transactions come when they are prepared. */
   readonly twoPhase: boolean;
   /** Bytes of all transactions in progress that stay in memory. */
@@ -93,8 +92,8 @@ export class StreamedTransactions implements TransactionVisitor {
     private readonly relations: RelationCache,
     private readonly options: StreamedOptions,
   ) {
-    const { place = { folder: tmpdir, chunkBytes: CHUNK_BYTES }, mostStreamedBytes, oids, app } = options;
-    this.decoder = new PgOutputDecoder(relations, oids, target, null);
+    const { place = { folder: tmpdir, chunkBytes: CHUNK_BYTES }, mostStreamedBytes, types, app } = options;
+    this.decoder = new PgOutputDecoder(relations, types.oids, target, null);
     this.open = new InProgressTransactions(place, mostStreamedBytes, (what, cause) =>
       spillFault(app, what, cause, place.folder()),
     );
@@ -206,8 +205,7 @@ export class StreamedTransactions implements TransactionVisitor {
   beginPrepare({ xid }: PrepareMessage): void {
     this.requireTwoPhase('BeginPrepare');
     if (this.target.isOpen) outOfPlace('BeginPrepare', 'a transaction is open');
-    const { oids, customTypes } = this.options;
-    this.open.begin(xid, new RelationCache(oids, customTypes, this.relations));
+    this.open.begin(xid, new RelationCache(this.options.types, this.relations));
     this.isReceiving = true;
   }
 
@@ -263,10 +261,10 @@ export class StreamedTransactions implements TransactionVisitor {
 
   private startReplay(transaction: InProgressTransaction, done: () => void): void {
     const { target, sink, options, relations: all } = this;
-    const { oids, customTypes, pace } = options;
-    const relations = transaction.known ?? new RelationCache(oids, customTypes);
+    const { types, pace } = options;
+    const relations = transaction.known ?? new RelationCache(types);
     routeAnew(relations, all, (was) => target.relation(was));
-    const decoder = new PgOutputDecoder(relations, oids, target, null);
+    const decoder = new PgOutputDecoder(relations, types.oids, target, null);
     const replay = new Replay(transaction, {
       get isFull() {
         return sink.isFull;

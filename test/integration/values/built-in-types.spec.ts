@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { createDatabase, withClient, type TestDatabase } from '../../support/database.js';
-import { ValueCatalogue, WITHOUT_VALUES } from '../../support/values/catalogue.js';
+import { fallsBack, ValueCatalogue, WITHOUT_VALUES } from '../../support/values/catalogue.js';
 import { NAMED_THINGS } from '../../support/values/identifiers.js';
 import { holds, printSeed, PROPERTY_TIMEOUT_MS } from '../../support/values/property.js';
-import { createTable, ValueStream, type TestTable } from '../../support/values/value-stream.js';
+import { createTable, VALUE_FORMATS, ValueStream, type TestTable } from '../../support/values/value-stream.js';
 
 // The server says which types there are, so that one of a later version is not forgotten.
 const catalogue = await withClient(process.env['PG_LISTENER_TEST_URL']!, (client) => ValueCatalogue.of(client));
@@ -28,9 +28,10 @@ describe('the types of the catalogue', () => {
   });
 });
 
-describe('a value of the stream is what SELECT gives', () => {
+describe.each(VALUE_FORMATS)('a value of the stream is what SELECT gives: %s', (format) => {
+  const mine = format === 'text' ? columns : columns.filter((column) => !fallsBack(column));
   const tables = new Map<string, TestTable>(
-    columns.map(({ name, type }, index) => [name, { name: `t${index}`, columns: [{ name: 'value', type }] }]),
+    mine.map(({ name, type }, index) => [name, { name: `t${index}`, columns: [{ name: 'value', type }] }]),
   );
   let db: TestDatabase;
   let stream: ValueStream;
@@ -38,7 +39,7 @@ describe('a value of the stream is what SELECT gives', () => {
   beforeAll(async () => {
     db = await createDatabase();
     await db.query(NAMED_THINGS + [...tables.values()].map(createTable).join('\n'));
-    stream = await ValueStream.open({ writerUrl: db.url, connection: { connectionString: db.url } });
+    stream = await ValueStream.open({ writerUrl: db.url, connection: { connectionString: db.url }, format });
   });
 
   afterAll(async () => {
@@ -46,7 +47,7 @@ describe('a value of the stream is what SELECT gives', () => {
     await db?.drop();
   });
 
-  it.each(columns)(
+  it.each(mine)(
     '$name',
     async ({ name, values }) => {
       const table = tables.get(name)!;
@@ -56,4 +57,8 @@ describe('a value of the stream is what SELECT gives', () => {
     },
     PROPERTY_TIMEOUT_MS,
   );
+
+  it('in the format that was asked for, to the end', async () => {
+    expect(await stream.format()).toBe(format);
+  });
 });

@@ -7,6 +7,8 @@ const NAMES = ['DateStyle', 'IntervalStyle', 'bytea_output', 'extra_float_digits
 
 describe('pinSessionSettings, on a replication connection', () => {
   let db: TestDatabase;
+  /** What `pinned` was told of the connection. */
+  let asked: string | undefined;
 
   beforeAll(async () => {
     db = await createDatabase();
@@ -33,7 +35,7 @@ describe('pinSessionSettings, on a replication connection', () => {
     } as pg.ClientConfig);
     await client.connect();
     try {
-      await pinSessionSettings(client);
+      asked = await pinSessionSettings(client);
       const found: string[] = [];
       for (const name of NAMES)
         found.push((await client.query<Record<string, string>>(`SHOW ${name}`)).rows[0]![name]!);
@@ -73,6 +75,18 @@ describe('pinSessionSettings, on a replication connection', () => {
       '-c DateStyle=SQL,DMY -c extra_float_digits=-3 -c TimeZone=UTC',
     );
     expect(found).toEqual(['SQL, DMY', 'postgres', 'hex', '-3', 'UTC']);
+  });
+
+  it.each([
+    ['-c DateStyle=SQL,DMY', 'DateStyle = SQL, DMY'],
+    ['-c IntervalStyle=iso_8601', 'IntervalStyle = iso_8601'],
+    ['-c extra_float_digits=0', 'extra_float_digits = 0'],
+    ['-c bytea_output=escape', 'bytea_output = escape'],
+    ['-c DateStyle=ISO,DMY -c extra_float_digits=3 -c bytea_output=hex -c TimeZone=Asia/Tokyo', undefined],
+    [undefined, undefined],
+  ])('tells what the connection asks for and another form would have: %s', async (options, expected) => {
+    await pinned({ DateStyle: 'German', extra_float_digits: '-15' }, options);
+    expect(asked).toBe(expected);
   });
 
   it("uses the server's own operators, whatever the search_path", async () => {

@@ -3,10 +3,10 @@ import { ServerSetupError, type InsertChange } from 'nestjs-pg-listener';
 import { startPostgres } from 'nestjs-pg-listener/testing';
 import pg from 'pg';
 import { createDatabase, withClient, type TestDatabase } from '../../support/database.js';
-import { ValueCatalogue } from '../../support/values/catalogue.js';
+import { fallsBack, ValueCatalogue } from '../../support/values/catalogue.js';
 import { NAMED_THINGS } from '../../support/values/identifiers.js';
 import { holds, printSeed, PROPERTY_TIMEOUT_MS, RUNS } from '../../support/values/property.js';
-import { createTable, ValueStream, type ValueStreamOptions } from '../../support/values/value-stream.js';
+import { createTable, VALUE_FORMATS, ValueStream, type ValueStreamOptions } from '../../support/values/value-stream.js';
 import { wideTables } from '../../support/values/wide-table.js';
 import { waitFor } from '../../support/wait.js';
 
@@ -44,6 +44,14 @@ const PARSERS = [
 
 const catalogue = await withClient(SERVER, (client) => ValueCatalogue.of(client));
 const all = wideTables(catalogue.columns);
+/** Types whose values the binary format gives; as text, those whose text no session decides. */
+const binary = (types: pg.CustomTypesConfig | undefined): typeof all =>
+  wideTables(
+    catalogue.columns.filter((column) => {
+      return !fallsBack(column) && (types === undefined || !/^_?timestamptz$/.test(column.name));
+    }),
+    'binary_',
+  );
 const createAll = NAMED_THINGS + all.map(createTable).join('\n');
 printSeed('session settings');
 
@@ -107,17 +115,19 @@ describe('settings that look hostile', () => {
       PROPERTY_TIMEOUT_MS,
     );
 
-    it.each(styles)(
-      'of a database with DateStyle %s: as in a session of it with the pinned settings',
-      async (_, { client_encoding: _notOfDatabases, ...settings }) => {
+    it.each(styles.flatMap((style) => VALUE_FORMATS.map((format) => [style[0], style[1], format] as const)))(
+      'of a database with DateStyle %s: as in a session of it with the pinned settings (%#)',
+      async (_, { client_encoding: _notOfDatabases, ...settings }, format) => {
         const own = await createDatabase();
+        const tables = format === 'text' ? all : binary(types);
         try {
-          await own.query(createAll);
+          await own.query(NAMED_THINGS + tables.map(createTable).join('\n'));
           for (const [name, value] of Object.entries(settings)) {
             await own.query(`ALTER DATABASE ${own.name} SET ${name} = ${value}`);
           }
           const connection = withTypes(own.url, types);
-          await compareAll({ writerUrl: own.url, connection, prepareReader: PINNED });
+          await compareAll({ writerUrl: own.url, connection, prepareReader: PINNED, format }, tables);
+          expect(await stream!.format()).toBe(format);
         } finally {
           await closeStream();
           await own.drop();
@@ -175,7 +185,7 @@ describe('the encoding of the database', () => {
         await db.query(createAll);
         await compareAll(
           { writerUrl: db.url, connection: withTypes(db.url, undefined) },
-          wideTables(catalogue.columns, latin1),
+          wideTables(catalogue.columns, 'wide_', latin1),
         );
       } finally {
         await closeStream();

@@ -4,11 +4,11 @@ import { DecodeError, type InsertChange } from 'nestjs-pg-listener';
 import pg from 'pg';
 import { recorderOf, startApplication } from '../../support/application.js';
 import { createDatabase, slotToBeFree, withClient, type TestDatabase } from '../../support/database.js';
-import { ValueCatalogue } from '../../support/values/catalogue.js';
+import { fallsBack, ValueCatalogue } from '../../support/values/catalogue.js';
 import { arrayOf } from '../../support/values/containers.js';
 import { NAMED_THINGS } from '../../support/values/identifiers.js';
 import { holds, printSeed, PROPERTY_TIMEOUT_MS, SEED } from '../../support/values/property.js';
-import { createTable, ValueStream } from '../../support/values/value-stream.js';
+import { createTable, VALUE_FORMATS, ValueStream } from '../../support/values/value-stream.js';
 import { WideTable, wideTables } from '../../support/values/wide-table.js';
 import { waitFor } from '../../support/wait.js';
 
@@ -48,8 +48,13 @@ const own = new WideTable('own', [
   { name: 'untouched', type: 'timestamptz', values: scalar('timestamptz') },
 ]);
 const all = wideTables(catalogue.columns);
+/** Every type whose text can be made of its binary form, whoever reads the text. */
+const sessionless = wideTables(
+  catalogue.columns.filter((column) => !fallsBack(column) && !/^_?timestamptz$/.test(column.name)),
+  'binary_',
+);
 
-describe('parsers of the user', () => {
+describe.each(VALUE_FORMATS)('parsers of the user, values in %s', (format) => {
   const restore: (() => void)[] = [];
   let db: TestDatabase;
   let stream: ValueStream | undefined;
@@ -61,9 +66,9 @@ describe('parsers of the user', () => {
     pg.types.setTypeParser(oid, parse);
   }
 
-  async function open(types?: pg.CustomTypesConfig): Promise<ValueStream> {
-    const connection = { connectionString: db.url, ...(types === undefined ? {} : { types }) };
-    return (stream = await ValueStream.open({ writerUrl: db.url, connection }));
+  async function open(types?: pg.CustomTypesConfig, { url } = db): Promise<ValueStream> {
+    const connection = { connectionString: url, ...(types === undefined ? {} : { types }) };
+    return (stream = await ValueStream.open({ writerUrl: url, connection, format }));
   }
 
   async function holdsOf(table: WideTable): Promise<void> {
@@ -73,7 +78,7 @@ describe('parsers of the user', () => {
 
   beforeAll(async () => {
     db = await createDatabase();
-    await db.query(`${NAMED_THINGS} CREATE DOMAIN big_domain AS int8; ${[own, ...all].map(createTable).join('\n')}
+    await db.query(`CREATE DOMAIN big_domain AS int8; ${createTable(own)}
       CREATE TABLE broken (id int PRIMARY KEY, "se cret" text, other int);`);
   });
 
@@ -129,8 +134,18 @@ describe('parsers of the user', () => {
   it(
     'that leave all text as it is give the very text of a query, for every type',
     async () => {
-      await open({ getTypeParser: () => (text: string) => text });
-      for (const table of all) await holdsOf(table);
+      const tables = format === 'text' ? all : sessionless;
+      const other = await createDatabase();
+      try {
+        await other.query(NAMED_THINGS + tables.map(createTable).join('\n'));
+        await open({ getTypeParser: () => (text: string) => text }, other);
+        for (const table of tables) await holdsOf(table);
+        expect(await stream!.format()).toBe(format);
+      } finally {
+        await stream?.close();
+        stream = undefined;
+        await other.drop();
+      }
     },
     PROPERTY_TIMEOUT_MS,
   );
@@ -144,7 +159,7 @@ describe('parsers of the user', () => {
       const slot = db.slot('questions');
       // Twice: the second start finds a slot and publications, and reads what they are like.
       for (const id of [1, 2]) {
-        const app = await startApplication({ connection, slot }, [Recorder]);
+        const app = await startApplication({ connection, slot, binary: format === 'binary' }, [Recorder]);
         try {
           await db.query(`INSERT INTO broken VALUES (${id})`);
           await waitFor(() => Recorder.changes.length === id, `change ${id}`);
@@ -169,7 +184,7 @@ describe('parsers of the user', () => {
     };
     const connection = { connectionString: db.url, types };
     const Recorder = recorderOf('broken');
-    const app = await startApplication({ connection, slot: 'temporary' }, [Recorder]);
+    const app = await startApplication({ connection, slot: 'temporary', binary: format === 'binary' }, [Recorder]);
     try {
       await db.query(`INSERT INTO broken VALUES (1, NULL)`);
       await db.query('INSERT INTO broken VALUES (2, $1)', [secret]);

@@ -86,8 +86,7 @@ export class WireSource {
     const client = this.db.client as unknown as Client;
     return new ReplicationPublisher(sink, {
       app: 'default',
-      oids: new OidDatabase(await readDomains(client)),
-      customTypes: this.customTypes,
+      types: { oids: new OidDatabase(await readDomains(client)), customTypes: this.customTypes },
       progress: new DeliveryProgress(),
       counters: { changesReceived: 0, transactionsReceived: 0 },
       primaryKeys: await readPrimaryKeys(client),

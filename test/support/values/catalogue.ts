@@ -34,6 +34,18 @@ export const WITHOUT_VALUES: Readonly<Record<string, string>> = {
   pg_brin_minmax_multi_summary: 'lives in BRIN indexes only',
 };
 
+/**
+ * Types whose values are not to be had in the binary format as text gives them: the app goes on in text. By name, without
+ * the arrays of them.
+ */
+export function fallsBack({ name }: { readonly name: string }): boolean {
+  const isArray = name.startsWith('_');
+  const element = isArray ? name.slice(1) : name;
+  // Without a send function: the server itself falls back to text, but not for the elements of an array.
+  if (['aclitem', 'gtsvector'].includes(element)) return isArray;
+  return element.startsWith('reg') || ['money', 'char', 'tstzrange', 'tstzmultirange'].includes(element);
+}
+
 /** Major version of a server, such as 17. */
 export async function majorVersion(client: pg.Client): Promise<number> {
   const { rows } = await client.query<{ version: string }>(`SELECT current_setting('server_version_num') AS version`);

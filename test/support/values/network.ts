@@ -16,7 +16,19 @@ const ip6Network = fc.tuple(fc.bigInt({ min: 0n, max: 2n ** 128n - 1n }), fc.nat
 
 export const NETWORK: Readonly<Record<string, Values>> = {
   inet: values(
-    ['0.0.0.0', '192.168.0.1', '192.168.0.1/24', '255.255.255.255/0', '::', '::1', '::ffff:1.2.3.4', '2001:db8::1/64'],
+    [
+      '0.0.0.0',
+      '192.168.0.1',
+      '192.168.0.1/24',
+      '255.255.255.255/0',
+      '::',
+      '::1',
+      '::ffff:1.2.3.4',
+      '::1.2.3.4',
+      '::2',
+      '1::2:0:0:3',
+      '2001:db8::1/64',
+    ],
     fc.oneof(
       fc.tuple(fc.ipV4(), fc.nat(32)).map((each) => each.join('/')),
       fc.tuple(fc.bigInt({ min: 0n, max: 2n ** 128n - 1n }), fc.nat(128)).map(([bits, n]) => `${words(bits)}/${n}`),

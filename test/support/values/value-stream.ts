@@ -34,7 +34,14 @@ export interface ValueStreamOptions {
   readonly connection: pg.ClientConfig;
   /** SQL for the session that it is compared with. */
   readonly prepareReader?: string;
+  /** In which the stream's values travel. @default 'text' */
+  readonly format?: ValueFormat;
 }
+
+export type ValueFormat = 'text' | 'binary';
+
+/** A value of the stream is to be what SELECT gives in both. */
+export const VALUE_FORMATS: readonly ValueFormat[] = ['text', 'binary'];
 
 /** An application that hears of every change, and a session of the same configuration that queries the same rows. */
 export class ValueStream {
@@ -47,7 +54,12 @@ export class ValueStream {
     private readonly changes: Change[],
   ) {}
 
-  static async open({ writerUrl, connection, prepareReader }: ValueStreamOptions): Promise<ValueStream> {
+  static async open({
+    writerUrl,
+    connection,
+    prepareReader,
+    format = 'text',
+  }: ValueStreamOptions): Promise<ValueStream> {
     const opened: { close(): Promise<void> }[] = [];
     try {
       const clients = [
@@ -63,9 +75,10 @@ export class ValueStream {
       const [writer, reader] = clients;
       if (prepareReader !== undefined) await reader.query(prepareReader);
       const Recorder = recorderOf('*', () => stream.wake?.());
-      const application = await startApplication({ connection, slot: 'temporary', startup: { timeoutMs: 10_000 } }, [
-        Recorder,
-      ]);
+      const application = await startApplication(
+        { connection, slot: 'temporary', binary: format === 'binary', startup: { timeoutMs: 10_000 } },
+        [Recorder],
+      );
       const stream: ValueStream = new ValueStream(writer, reader, application, Recorder.changes);
       return stream;
     } catch (error) {
@@ -102,6 +115,15 @@ export class ValueStream {
     compare('old row of update', recordsById(ofKind('update') as UpdateChange[], 'oldRecord'), inserted);
     compare('update', recordsById(ofKind('update') as UpdateChange[], 'record'), updated);
     compare('delete', recordsById(ofKind('delete') as DeleteChange[], 'oldRecord'), updated);
+  }
+
+  /** In which values travel now, as the server was asked. */
+  async format(): Promise<ValueFormat> {
+    const { rows } = await this.writer.query<{ query: string }>(
+      `SELECT query FROM pg_stat_activity WHERE backend_type = 'walsender' AND datname = current_database()`,
+    );
+    if (rows.length !== 1) throw new Error(`${rows.length} streams where one was expected`);
+    return rows[0]!.query.includes(`binary 'true'`) ? 'binary' : 'text';
   }
 
   async insert({ name, columns }: TestTable, rows: readonly TestRow[]): Promise<void> {

@@ -13,10 +13,14 @@ export interface WideColumn {
 const MOST_COLUMNS = 30;
 
 /** Tables with a column of each type between them: what a session's settings do to any is seen in a few statements. */
-export function wideTables(columns: readonly WideColumn[], adapt?: (text: string) => string): WideTable[] {
+export function wideTables(
+  columns: readonly WideColumn[],
+  prefix = 'wide_',
+  adapt?: (text: string) => string,
+): WideTable[] {
   return Array.from({ length: Math.ceil(columns.length / MOST_COLUMNS) }, (_, index) => {
     const from = index * MOST_COLUMNS;
-    return new WideTable(`wide_${index}`, columns.slice(from, from + MOST_COLUMNS), adapt);
+    return new WideTable(`${prefix}${index}`, columns.slice(from, from + MOST_COLUMNS), adapt);
   });
 }
 

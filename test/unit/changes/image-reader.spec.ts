@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { readImage } from '#lib/changes/image-reader.js';
 import { Delete, Insert, Truncate, Update } from '#lib/changes/change.js';
-import type { CachedRelation, CustomTypes } from '#lib/decoder/relation-cache.js';
-import { RelationCache } from '#lib/decoder/relation-cache.js';
+import { RelationCache, type CachedRelation } from '#lib/decoder/relation-cache.js';
 import { OidDatabase } from '#lib/decoder/oid-database.js';
 import { DecodeError } from '#lib/errors/decode.error.js';
+import type { CustomTypes } from '#lib/types/type-parsers.js';
 import {
   begin,
   deletion,
@@ -31,7 +31,7 @@ const THINGS = {
 } as const;
 
 function describeThings(types?: CustomTypes): CachedRelation {
-  return new RelationCache(new OidDatabase(), types).add(THINGS);
+  return new RelationCache({ oids: new OidDatabase(), customTypes: types }).add(THINGS);
 }
 
 describe('readImage', () => {

@@ -111,10 +111,15 @@ describe('a malformed message', () => {
     expect(failureOf(twice).messageType).toBe('Update');
   });
 
-  it.each(['b', 'x', '\0'])('with a column of kind %j, which we never asked for', (kind) => {
+  it.each(['x', 'B', '\0'])('with a column of kind %j, which there is not', (kind) => {
     const cells = [...CELLS.slice(1), { kind, value: Buffer.from([0, 0, 0, 1]) }];
     const error = failureOf(insert(ID, cells));
     expect(error.message).toContain(`unknown kind of column value 0x${kind.charCodeAt(0).toString(16)}`);
+  });
+
+  it('with a binary value that its type cannot have', () => {
+    const cells = [...CELLS.slice(1), { kind: 'b', value: Buffer.from([0, 0, 0, 1]) }];
+    expect(failureOf(insert(ID, cells)).message).toMatch(/column ".+" \(oid \d+\) in the binary format cannot be read/);
   });
 
   it('with more or fewer columns than the relation has', () => {

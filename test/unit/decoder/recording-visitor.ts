@@ -90,7 +90,7 @@ export class DecoderUnderTest {
   constructor(options: { domains?: ReadonlyMap<number, number>; types?: CustomTypes } = {}) {
     this.oids = new OidDatabase(options.domains);
     this.decoder = new PgOutputDecoder(
-      new RelationCache(this.oids, options.types),
+      new RelationCache({ oids: this.oids, customTypes: options.types }),
       this.oids,
       this.visitor,
       this.visitor,

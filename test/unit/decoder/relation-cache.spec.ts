@@ -5,7 +5,7 @@ import { relationOf } from './row-samples.js';
 
 describe('RelationCache', () => {
   it('keeps a relation until another of its id comes, and starts out uninterested', () => {
-    const cache = new RelationCache(new OidDatabase());
+    const cache = new RelationCache({ oids: new OidDatabase() });
     expect(cache.get(1)).toBeUndefined();
     const first = cache.add(relationOf([{ name: 'a' }]));
     expect(cache.get(1)).toBe(first);
@@ -16,10 +16,13 @@ describe('RelationCache', () => {
 
   it('makes a row reader when the first row is read, and only then', () => {
     let asked = 0;
-    const cache = new RelationCache(new OidDatabase(), {
-      getTypeParser: () => {
-        asked++;
-        return String;
+    const cache = new RelationCache({
+      oids: new OidDatabase(),
+      customTypes: {
+        getTypeParser: () => {
+          asked++;
+          return String;
+        },
       },
     });
     const cached = cache.add(relationOf([{ name: 'a' }, { name: 'b' }]));

@@ -181,7 +181,7 @@ describe('generated code', () => {
         throw new Error('the interpreter was asked');
       }
     }
-    const rows = new WithoutInterpreter(relationOf([{ name: 'a' }]), new OidDatabase());
+    const rows = new WithoutInterpreter(relationOf([{ name: 'a' }]), { oids: new OidDatabase() });
     expect(rows.row(readerAt(['x']))).toEqual({ a: 'x' });
     expect(() => rows.row(readerAt([UNCHANGED_TOAST]))).toThrow('the interpreter was asked');
   });

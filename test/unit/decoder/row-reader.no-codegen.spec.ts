@@ -23,7 +23,7 @@ const PROGRAM = `
   const { columns, bytes } = JSON.parse(process.env.SAMPLE);
   const relation = { id: 1, schema: 'public', table: 'things', replicaIdentity: 'default', columns };
   const buffer = Buffer.from(bytes, 'base64');
-  const rows = new RowReader(relation, new OidDatabase());
+  const rows = new RowReader(relation, { oids: new OidDatabase() });
   const row = rows.row(new ByteReader().reset(buffer, 0, buffer.length, 'Insert'));
   process.stdout.write(JSON.stringify({ canGenerate, entries: Object.entries(row) }));
 `;

@@ -17,7 +17,10 @@ export function rowReaderOf(
   columns: readonly ColumnSpec[],
   options: { domains?: ReadonlyMap<number, number>; types?: CustomTypes } = {},
 ): RowReader {
-  return new RowReader(relationOf(columns), new OidDatabase(options.domains), options.types);
+  return new RowReader(relationOf(columns), {
+    oids: new OidDatabase(options.domains),
+    customTypes: options.types,
+  });
 }
 
 /** A reader at a tuple of these cells, with other bytes around it. */

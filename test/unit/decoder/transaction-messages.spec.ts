@@ -89,7 +89,7 @@ describe('two-phase commit', () => {
 
 it('a decoder of changes alone takes no beginning and no end', () => {
   const oids = new OidDatabase();
-  const decoder = new PgOutputDecoder(new RelationCache(oids), oids, new RecordingVisitor(), null);
+  const decoder = new PgOutputDecoder(new RelationCache({ oids }), oids, new RecordingVisitor(), null);
   for (const message of [begin(LSN), streamStop(), streamCommit(1, LSN, END)]) {
     expect(() => decoder.decode(message, 0, message.length)).toThrow(DecodeError);
   }

@@ -44,8 +44,7 @@ export class StreamBench extends DispatcherUnderTest {
   private newConnection(): StreamConnection {
     const publisher = new ReplicationPublisher(this.dispatcher, {
       app: 'default',
-      oids: new OidDatabase(),
-      customTypes: undefined,
+      types: { oids: new OidDatabase() },
       progress: this.progress,
       counters: { changesReceived: 0, transactionsReceived: 0 },
       primaryKeys: new Map(TABLES.map((table) => [`public\0${table}`, { columns: ['id'], isExact: true }])),

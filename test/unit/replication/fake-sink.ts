@@ -123,8 +123,7 @@ export class Connection {
   constructor({ sink, progress, counters, received, mostStreamedBytes, twoPhase }: PublisherBench) {
     this.publisher = new ReplicationPublisher(sink, {
       app: 'default',
-      oids: new OidDatabase(),
-      customTypes: undefined,
+      types: { oids: new OidDatabase() },
       progress,
       counters,
       primaryKeys: new Map(),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { startCommand } from '#lib/replication/start-command.js';
 
-const ANY = { wantsMessages: false, origin: 'any', streaming: false } as const;
+const ANY = { wantsMessages: false, origin: 'any', streaming: false, format: 'text' } as const;
 const V18 = 180_004;
 
 describe('the command that starts a stream', () => {
@@ -40,5 +40,10 @@ describe('the command that starts a stream', () => {
     expect(startCommand('shop', ['one'], V18, { ...ANY, streaming: true })).toContain(`, streaming 'on')`);
     expect(startCommand('shop', ['one'], V18, ANY)).not.toContain('streaming');
     expect(startCommand('shop', ['one'], V18, { ...ANY, streaming: true })).not.toContain('two_phase');
+  });
+
+  it('asks for the binary format where it is chosen', () => {
+    expect(startCommand('shop', ['one'], V18, { ...ANY, format: 'binary' })).toMatch(/, binary 'true'\)$/);
+    expect(startCommand('shop', ['one'], V18, ANY)).not.toContain('binary');
   });
 });

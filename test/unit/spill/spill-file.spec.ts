@@ -101,7 +101,7 @@ describe('a transaction of a million rows', () => {
       const { CachedRelation } = await import('#lib/decoder/relation-cache.js');
       const { OidDatabase } = await import('#lib/decoder/oid-database.js');
       const columns = [['id', 23], ['text', 25], ['amount', 1700]].map(([name, typeOid]) => ({ name, typeOid, typeModifier: -1, isKey: false }));
-      const cached = new CachedRelation({ id: 1, schema: 'public', table: 'rows', replicaIdentity: 'default', columns }, new OidDatabase());
+      const cached = new CachedRelation({ id: 1, schema: 'public', table: 'rows', replicaIdentity: 'default', columns }, { oids: new OidDatabase() });
       const info = new TransactionInfo('default', 0x1000n, 700, new Date());
       const rows = 1_000_000;
       const messages = Array.from({ length: 1000 }, (_, id) => insert(1, [String(id), String(id).padEnd(68, '.'), '123.45']));

@@ -1,0 +1,81 @@
+import type { OidDatabase } from '../oid-database.js';
+import {
+  ALWAYS_TEXT,
+  BOX,
+  BUILT_IN,
+  BUILT_IN_RANGES,
+  INT2_VECTOR,
+  OID_VECTOR,
+  type BuiltInType,
+} from './built-in-types.js';
+import { arrayText, multirangeText, rangeText, vectorText } from './containers.js';
+import { readUtf8, type ReadText } from './value-reader.js';
+
+/** How a type's text is made from its binary form. */
+export interface TypeReader {
+  readonly name: string;
+  /** Null: only a session can write it. */
+  readonly text: ReadText | null;
+  /** Its text depends on settings that no reader knows. What `text` gives then is as a session in UTC has it. */
+  readonly isSessionBound: boolean;
+}
+
+const COMMA = ',';
+/** Types of users refer to each other; never this deep. */
+const DEEPEST = 32;
+
+/** The type of this oid, a domain being its base type. @returns undefined where its binary form is not known */
+export function typeReader(oid: number, oids: OidDatabase, depth = 0): TypeReader | undefined {
+  const base = oids.baseTypeOid(oid);
+  const found = BUILT_IN_READERS.get(base);
+  if (found !== undefined || depth > DEEPEST) return found;
+  const made = oids.madeType(base);
+  if (made === undefined) return undefined;
+  const name = oids.nameOf(base) ?? `oid ${base}`;
+  if (made.kind === 'enum') return { name, text: readUtf8, isSessionBound: false };
+  const inner = typeReader(made.of, oids, depth + 1);
+  if (inner === undefined) return undefined;
+  if (made.kind === 'range') return derived(name, inner, rangeText);
+  if (made.kind === 'multirange') return derived(name, inner, multirangeText);
+  const delimiter = oids.baseTypeOid(made.of) === BOX ? ';' : COMMA;
+  return derived(name, inner, (text) => arrayText({ oid: made.of, text, delimiter }));
+}
+
+/** Values of the type come as text, whatever the format. */
+export function isAlwaysText(oid: number, oids: OidDatabase): boolean {
+  return ALWAYS_TEXT.has(oids.baseTypeOid(oid));
+}
+
+function derived(name: string, { text, isSessionBound }: TypeReader, make: (text: ReadText) => ReadText): TypeReader {
+  return { name, text: text === null ? null : make(text), isSessionBound };
+}
+
+const BUILT_IN_READERS: ReadonlyMap<number, TypeReader> = builtInReaders();
+
+function builtInReaders(): Map<number, TypeReader> {
+  const readers = new Map<number, TypeReader>();
+  const add = (oid: number, arrayOid: number, reader: TypeReader): void => {
+    const delimiter = oid === BOX ? ';' : COMMA;
+    readers.set(oid, reader);
+    readers.set(
+      arrayOid,
+      derived(`${reader.name}[]`, reader, (text) => arrayText({ oid, text, delimiter })),
+    );
+  };
+  const builtIn = (oid: number): BuiltInType => BUILT_IN.get(oid)!;
+  for (const [oid, type] of BUILT_IN) add(oid, type.arrayOid, type);
+  for (const [name, { oid, arrayOid, elementOid }] of [
+    ['int2vector', INT2_VECTOR],
+    ['oidvector', OID_VECTOR],
+  ] as const) {
+    const { text, isSessionBound } = builtIn(elementOid);
+    const vector = vectorText({ oid: elementOid, text: text!, delimiter: COMMA });
+    add(oid, arrayOid, { name, text: vector, isSessionBound });
+  }
+  for (const each of BUILT_IN_RANGES) {
+    const range = derived(each.name, builtIn(each.subtype), rangeText);
+    add(each.oid, each.arrayOid, range);
+    add(each.multirangeOid, each.multirangeArrayOid, derived(each.multirange, range, multirangeText));
+  }
+  return readers;
+}
