@@ -9,7 +9,7 @@ import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { Lsn } from '../protocol/lsn.js';
 import type { ServerReport } from '../protocol/server-report.js';
-import type { CustomTypes } from '../types/type-parsers.js';
+import type { StreamTypes } from '../decoder/stream-types.js';
 import type { ConnectionTarget } from '../connection/connection-target.js';
 import { closeClient, connectPlain, connectReplication, socketOf } from '../connection/connection.js';
 import type { DeliveryProgress } from './delivery-progress.js';
@@ -174,7 +174,7 @@ export class ReplicationSession implements ReplicationListener {
   /** Resolves when the server has accepted the stream. */
   private async stream(replication: Client, facts: ServerFacts, history: StreamHistory): Promise<void> {
     const { target, life, sink, progress, counters, format, mostStreamedBytes, twoPhase } = this.context;
-    const customTypes = target.connection.types as CustomTypes | undefined;
+    const customTypes = target.connection.types as StreamTypes['customTypes'];
     const types = { oids: new OidDatabase(facts.domains, facts.madeTypes), customTypes };
     if (life.slots.isTemporary) await format.foresee(this.plain!, this.publicationNames, types);
     this.publisher = new ReplicationPublisher(sink, {

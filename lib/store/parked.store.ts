@@ -1,9 +1,6 @@
 import type { Client } from 'pg';
 import { checkFilter, parkedErrorText, parkingIdentity, type CheckedFilter } from '../changes/parking.js';
 import type { ConnectionTarget } from '../connection/connection-target.js';
-import { readDomains, readMadeTypes } from '../connection/server-facts.js';
-import { OidDatabase } from '../decoder/oid-database.js';
-import { RelationCache } from '../decoder/relation-cache.js';
 import type { CustomTypes } from '../types/type-parsers.js';
 import { asError } from '../errors/as-error.js';
 import { ParkingError } from '../errors/delivery.error.js';
@@ -328,13 +325,9 @@ export class PgParkedStore implements ParkedStore {
     return [...this.unreadable].filter((id) => asked?.includes(id) !== true);
   }
 
-  /** With the parsers that are set now, and the domains that there are now. */
-  private async reader(): Promise<ParkedRowReader> {
+  private reader(): Promise<ParkedRowReader> {
     const { app, customTypes } = this.options;
-    const oids = await this.ask(true, async (client) => {
-      return new OidDatabase(await readDomains(client), await readMadeTypes(client));
-    });
-    return new ParkedRowReader(app, new RelationCache({ oids, customTypes }));
+    return this.ask(true, (client) => ParkedRowReader.open(client, app, customTypes));
   }
 
   private filtered(filter: CheckedFilter): unknown[] {
