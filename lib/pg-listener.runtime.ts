@@ -178,6 +178,7 @@ export class AppRuntime implements ListenerRuntime {
       pendingChanges: dispatcher.queue.pendingChanges,
       pendingBytes: dispatcher.queue.pendingBytes,
       unsettledTransactions: supervisor.unsettled,
+      inProgress: supervisor.inProgress,
       confirmedLsn: lsnText(supervisor.confirmedLsn),
       receivedLsn: lsnText(supervisor.receivedLsn),
     };

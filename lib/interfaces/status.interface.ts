@@ -48,6 +48,15 @@ export interface PgListenerStats {
   readonly pendingBytes: number;
   /** Transactions received and not settled. */
   readonly unsettledTransactions: number;
+  readonly inProgress: InProgressStats;
   readonly confirmedLsn: string | null;
   readonly receivedLsn: string | null;
+}
+
+/** What is kept of transactions that have not ended, or that are being handed over (`streaming`, `twoPhase`). */
+export interface InProgressStats {
+  readonly transactions: number;
+  readonly memoryBytes: number;
+  /** In the folder for temporary files. */
+  readonly diskBytes: number;
 }

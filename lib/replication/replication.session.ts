@@ -3,20 +3,16 @@ import type { Client } from 'pg';
 import { OidDatabase } from '../decoder/oid-database.js';
 import { BinaryFormatError, ConnectionError, SlotInUseError } from '../errors/replication.error.js';
 import { sqlState } from '../errors/sql-state.js';
-import type { OriginFilter } from '../interfaces/pg-listener-options.interface.js';
-import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
+import type { InProgressStats } from '../interfaces/status.interface.js';
 import type { StreamHistory } from '../interfaces/effects-store.interface.js';
-import type { TransactionSink } from '../interfaces/transaction-sink.interface.js';
 import type { Lsn } from '../protocol/lsn.js';
 import type { ServerReport } from '../protocol/server-report.js';
 import type { StreamTypes } from '../decoder/stream-types.js';
-import type { ConnectionTarget } from '../connection/connection-target.js';
 import { closeClient, connectPlain, connectReplication, socketOf } from '../connection/connection.js';
-import type { DeliveryProgress } from './delivery-progress.js';
-import type { PublicationManager } from '../publications/publication-manager.js';
 import { paceOf } from './in-progress/pace.js';
-import { ReplicationPublisher, type PublisherCounters } from './replication.publisher.js';
-import type { FormatChoice } from './format-choice.js';
+import { ReplicationPublisher } from './replication.publisher.js';
+import type { SessionContext } from './session-context.js';
+import { ShutdownGrace } from './shutdown-grace.js';
 import { startCommand } from './start-command.js';
 import { ReplicationServer, type ReplicationListener } from './replication.server.js';
 import { translateServerError } from '../connection/server-errors.js';
@@ -24,32 +20,8 @@ import { identifySystem, readServerFacts, requireOrigins, type ServerFacts } fro
 import { pinSessionSettings } from '../connection/session-settings.js';
 import { missingPublication, type GapFinding } from '../slots/gap-finder.js';
 import { PositionRecorder, type StreamPosition } from '../slots/position-recorder.js';
-import type { SlotLife } from '../slots/slot-life.js';
 import type { Tenure } from '../slots/slot-record.js';
 import { streamStart, tellOfNewSlot } from '../slots/stream-start.js';
-
-/** How long a server that shuts down waits for handlers to finish what they have in hand. */
-const SHUTDOWN_GRACE_MS = 2_000;
-
-/** Everything that outlives a single connection. */
-export interface SessionContext {
-  readonly target: ConnectionTarget;
-  readonly life: SlotLife;
-  readonly publications: PublicationManager;
-  readonly wantsMessages: boolean;
-  readonly origin: OriginFilter;
-  /** Whether the server sends transactions while they are in progress. */
-  readonly streaming: boolean;
-  /** Bytes of transactions in progress that stay in memory. */
-  readonly mostStreamedBytes: number;
-  /** Whether it sends them when they are prepared. */
-  readonly twoPhase: boolean;
-  readonly format: FormatChoice;
-  readonly sink: TransactionSink;
-  readonly progress: DeliveryProgress;
-  readonly counters: PublisherCounters;
-  readonly logger: ListenerLogger;
-}
 
 /**
  * One life of the stream: a connection with its server, decoder and publisher, made together and ended together. The
@@ -72,11 +44,17 @@ export class ReplicationSession implements ReplicationListener {
   /** The slot is ours, and what is settled may be confirmed. */
   private isTenant = false;
   private isFrozen = false;
-  private shutdownTimer: NodeJS.Timeout | undefined;
+  private readonly grace: ShutdownGrace;
   private isClosed = false;
   private readonly giveUp = new AbortController();
 
-  constructor(private readonly context: SessionContext) {}
+  constructor(private readonly context: SessionContext) {
+    this.grace = new ShutdownGrace({
+      isDone: () => this.unsettled === 0,
+      confirm: () => this.server?.confirmNow(),
+      close: () => void this.stop(),
+    });
+  }
 
   /**
    * Connects, checks, makes what is missing, and starts the stream. Resolves when changes may come.
@@ -134,6 +112,9 @@ export class ReplicationSession implements ReplicationListener {
   }
   get unsettled(): number {
     return this.publisher?.tracker.unsettled ?? 0;
+  }
+  get inProgress(): InProgressStats | undefined {
+    return this.publisher?.streamed.held;
   }
 
   private async start(): Promise<void> {
@@ -335,22 +316,15 @@ export class ReplicationSession implements ReplicationListener {
 
   /** A handler that blocks must not keep the server from stopping: confirm what is done, close, come back later. */
   shutdownSuspected(): void {
-    if (this.shutdownTimer !== undefined || this.isClosed) return;
+    if (this.isClosed || !this.grace.begin()) return;
     this.context.logger.warn('The server is shutting down: finishing what is quick, then closing');
     this.fault ??= new ConnectionError('The server is shutting down', { app: this.context.target.app });
-    const deadline = Date.now() + SHUTDOWN_GRACE_MS;
-    this.shutdownTimer = setInterval(() => {
-      this.server?.confirmNow();
-      if (this.unsettled > 0 && Date.now() < deadline) return;
-      clearInterval(this.shutdownTimer);
-      void this.stop();
-    }, 50);
   }
 
   private async release(): Promise<void> {
     this.isClosed = true;
     this.giveUp.abort();
-    clearInterval(this.shutdownTimer);
+    this.grace.end();
     this.recorder?.close();
     this.publisher?.streamed.close();
     this.server?.destroy();

@@ -2,12 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { PgListenerError } from '../errors/pg-listener.error.js';
 import { BinaryFormatError, SlotInUseError } from '../errors/replication.error.js';
-import type { PgListenerState } from '../interfaces/status.interface.js';
+import type { InProgressStats, PgListenerState } from '../interfaces/status.interface.js';
 import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
 import { backoffDelay, RECONNECT_BACKOFF } from './backoff.js';
 import { closeClient, connectPlain, socketOf } from '../connection/connection.js';
 import { translateServerError } from '../connection/server-errors.js';
-import { ReplicationSession, type SessionContext } from './replication.session.js';
+import { ReplicationSession } from './replication.session.js';
+import type { SessionContext } from './session-context.js';
 
 /** A stream, or a wait for one, that held for this long was a good one: the next failure starts the backoff anew. */
 const STABLE_MS = 2_000;
@@ -61,6 +62,9 @@ export class ReplicationSupervisor {
   }
   get unsettled(): number {
     return this.session?.unsettled ?? 0;
+  }
+  get inProgress(): InProgressStats {
+    return this.session?.inProgress ?? { transactions: 0, memoryBytes: 0, diskBytes: 0 };
   }
   /** Streams that followed the first one. */
   get reconnects(): number {

@@ -111,6 +111,7 @@ export class TestRuntime implements ListenerRuntime {
       pendingChanges: queue.pendingChanges,
       pendingBytes: queue.pendingBytes,
       unsettledTransactions: queue.pendingChanges === 0 ? 0 : 1,
+      inProgress: { transactions: 0, memoryBytes: 0, diskBytes: 0 },
       confirmedLsn: lsn,
       receivedLsn: lsn,
     };

@@ -64,11 +64,14 @@ describe('what is kept of transactions in progress', () => {
     const file = statSync(openSpillFiles(tmpdir())[0]!);
     expect(file.mode & 0o777).toBe(0o600);
     await bench.caughtUp();
-    expect(statSync(openSpillFiles(tmpdir())[0]!).size).toBeGreaterThan(COUNT * 300 - 300_000);
+    const { size } = statSync(openSpillFiles(tmpdir())[0]!);
+    expect(size).toBeGreaterThan(COUNT * 300 - 300_000);
+    expect(bench.listener.stats().inProgress).toMatchObject({ transactions: 1, diskBytes: size });
     expect(bench.heard).toEqual([]);
     await one.query(`INSERT INTO t VALUES (0, 'last'); COMMIT`);
     await bench.caughtUp();
     await files(0);
+    expect(bench.listener.stats().inProgress).toEqual({ transactions: 0, memoryBytes: 0, diskBytes: 0 });
     expect(bench.heard).toEqual([...inserts(1), 'insert 0']);
     expect(bench.streamed.entries).toEqual(bench.plain.entries);
   });

@@ -16,7 +16,7 @@ import { changeName, contentOf, contentOfUpdate, deleteName, type Content } from
 
 /** An application with handlers of every kind, for faults that are done to it. `argv`: `ChildOptions` as JSON. */
 const options = JSON.parse(process.argv[2]!) as ChildOptions;
-const { failing, slow } = options;
+const { failing, slow, ways = [] } = options;
 const journal = new JournalWriter(options.directory, options.name);
 const failed = new Set<string>();
 const tell = (message: Record<string, unknown>): void => void process.send?.(message);
@@ -161,6 +161,9 @@ async function write(
       slot: options.isFailover === true ? { name: options.slot, failover: true } : options.slot,
       service: 'faults',
       startup: { wait: false },
+      // Little memory, so that a disk is used.
+      ...(ways.includes('streaming') ? { streaming: true, limits: { bytes: 65_536 } } : {}),
+      binary: ways.includes('binary'),
       shutdownTimeoutMs: 3_000,
       ...(options.publications === undefined ? {} : { publications: options.publications }),
     }),

@@ -15,6 +15,10 @@ export type HandlerName = keyof typeof HANDLERS;
 /** Sees whole transactions. */
 export const WHOLE = 'whole';
 
+/** Options of the app that change how a stream comes, and must not change what handlers see. */
+export const WAYS = ['streaming', 'binary'] as const;
+export type Way = (typeof WAYS)[number];
+
 /** How the handlers of a child behave. */
 export interface ChildOptions {
   readonly url: string;
@@ -22,6 +26,8 @@ export interface ChildOptions {
   readonly isFailover?: boolean;
   /** Only the serial handler. */
   readonly isAlone?: boolean;
+  /** How the stream comes. */
+  readonly ways?: readonly Way[];
   readonly directory: string;
   /** Of its journal. */
   readonly name: string;

@@ -3,10 +3,11 @@ import { inspect, parseArgs } from 'node:util';
 import type { Verdict } from './evidence.js';
 import type { Fault } from './fault.js';
 import { FAULTS } from './faults.js';
+import { WAYS } from './handlers.js';
 import { runLedger, type LedgerResult } from './ledger.js';
 import { runFault } from './run-fault.js';
 import { failuresOf, tableOf, writeGuide, type FaultResult } from './report.js';
-import { OURS } from './subjects.js';
+import { OURS, oursWith, type Subject } from './subjects.js';
 import { World } from './world.js';
 
 const { values } = parseArgs({
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     fault: { type: 'string', multiple: true },
     transfers: { type: 'string', default: '10000' },
     kills: { type: 'string', default: '50' },
+    with: { type: 'string', multiple: true },
     'at-once': { type: 'string', default: '1' },
     json: { type: 'string' },
     write: { type: 'boolean', default: false },
@@ -28,6 +30,7 @@ const HELP = `npm run test:faults -- [options]
   --seconds N     of load and faults for each fault (5)
   --seed N        of what is written and when a fault is done; printed, and random without it
   --fault NAME    only this one; may be given several times
+  --with WAY      streaming, binary: how the stream comes; may be given several times
   --transfers N   of the ledger (10000)
   --kills N       of the ledger (50)
   --at-once N     faults, each with a server and processes of its own (1)
@@ -49,6 +52,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
   const version = await World.version();
   say(`PostgreSQL ${version}, Node ${process.version}, seed ${seed}, ${seconds} s for each fault`);
+  const subject = subjectOf(version);
   const results = new Map<string, FaultResult>();
   const wanted = [...FAULTS.entries()].filter(([, fault]) => names.includes(fault.name) && isPossible(fault, version));
   // Each is taken once, by whoever is free.
@@ -57,7 +61,7 @@ async function main(): Promise<void> {
   await Promise.all(
     Array.from({ length: atOnce }, async () => {
       for (const [index, fault] of turns) {
-        const result = await faultResult(fault, seed + index, seconds);
+        const result = await faultResult(fault, seed + index, seconds, subject);
         if (result === null) broken.push(fault.name);
         else results.set(fault.name, result);
       }
@@ -85,6 +89,17 @@ function wantedNames(): string[] {
   return names;
 }
 
+function subjectOf(version: string): Subject {
+  const ways = values.with ?? [];
+  const known = WAYS.filter((way) => ways.includes(way));
+  const unknown = ways.filter((way) => !known.some((each) => each === way));
+  if (unknown.length > 0) throw new Error(`A stream does not come by ${unknown.join(', ')}\n\n${HELP}`);
+  if (known.length === 0) return OURS;
+  if (values.write) throw new Error('The figures of docs/faults.md are those of a stream as it comes without options');
+  say(`with ${known.join(' and ')}`);
+  return oursWith(known, Number.parseInt(version, 10));
+}
+
 function isPossible({ name, from = 0 }: Fault, version: string): boolean {
   if (Number.parseInt(version, 10) >= from) return true;
   say(`${name}: left out, it needs PostgreSQL ${from}`);
@@ -92,10 +107,10 @@ function isPossible({ name, from = 0 }: Fault, version: string): boolean {
 }
 
 /** @returns null where it could not be done */
-async function faultResult(fault: Fault, seed: number, seconds: number): Promise<FaultResult | null> {
+async function faultResult(fault: Fault, seed: number, seconds: number, subject: Subject): Promise<FaultResult | null> {
   const began = Date.now();
   try {
-    const result = await runFault(fault, seed, seconds, OURS);
+    const result = await runFault(fault, seed, seconds, subject);
     const failures = failuresOf(result);
     if (failures.length > 0) say(result.outputs);
     say(`${lineOf(result)}  (${Math.round((Date.now() - began) / 1000)} s)`);

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { HANDLERS, type ChildOptions, type HandlerName } from './handlers.js';
+import { HANDLERS, type ChildOptions, type HandlerName, type Way } from './handlers.js';
 
 export type Behaviour = Partial<Omit<ChildOptions, 'url' | 'slot' | 'directory' | 'name'>>;
 
@@ -11,6 +11,8 @@ export interface Subject {
   readonly arguments?: readonly string[];
   /** Of all its processes. */
   readonly behaviour?: Behaviour;
+  /** Of the server, besides those of the fault. */
+  readonly settings?: Readonly<Record<string, string>>;
   readonly handlers: readonly HandlerName[];
   readonly seesWhole: boolean;
   /** In the end, it has confirmed everything; and it writes down the positions of commits, and what rows contained. */
@@ -30,3 +32,11 @@ export const OURS: Subject = {
 
 /** The same with one handler, as others have. */
 export const OURS_ALONE: Subject = { ...OURS, behaviour: { isAlone: true }, handlers: ['serial'], seesWhole: false };
+
+/** The same, whose stream comes in other ways. */
+export function oursWith(ways: readonly Way[], version: number): Subject {
+  // Every transaction comes while it is in progress; before 16 only one that outgrows this.
+  const always: Subject['settings'] = version >= 16 ? { debug_logical_replication_streaming: 'immediate' } : {};
+  const settings = ways.includes('streaming') ? { logical_decoding_work_mem: '64kB', ...always } : {};
+  return { ...OURS, behaviour: { ways }, settings };
+}

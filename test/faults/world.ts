@@ -69,7 +69,7 @@ export class World {
     // Ended by hand, too.
     const remove = (): void => rmSync(directory, { recursive: true, force: true });
     process.once('exit', remove);
-    const server = await startPostgres({ settings: { ...SETTINGS, ...settings } });
+    const server = await startPostgres({ settings: { ...SETTINGS, ...subject.settings, ...settings } });
     const address = new URL(server.url);
     const proxy = await startProxy(address).catch(async (error: unknown) => {
       await server.stop('immediate');

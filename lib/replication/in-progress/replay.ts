@@ -45,7 +45,7 @@ export class Replay {
   );
 
   constructor(
-    private readonly transaction: InProgressTransaction,
+    readonly transaction: InProgressTransaction,
     private readonly target: ReplayTarget,
   ) {
     this.cursor = transaction.cursor();

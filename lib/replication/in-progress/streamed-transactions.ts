@@ -13,6 +13,7 @@ import {
 } from '../../decoder/pgoutput-messages.js';
 import { RelationCache, type CachedRelation } from '../../decoder/relation-cache.js';
 import type { StreamTypes } from '../../decoder/stream-types.js';
+import type { InProgressStats } from '../../interfaces/status.interface.js';
 import type { TransactionSink } from '../../interfaces/transaction-sink.interface.js';
 import type { Lsn } from '../../protocol/lsn.js';
 import type { SpillPlace } from '../../spill/record-spool.js';
@@ -99,17 +100,15 @@ export class StreamedTransactions implements TransactionVisitor {
     );
   }
 
-  /** Transactions that have come in parts and are not at their end. */
-  get size(): number {
-    return this.open.size;
-  }
-
-  /** What is kept of them, in memory and on disk. */
-  get memoryBytes(): number {
-    return this.open.memoryBytes;
-  }
-  get fileBytes(): number {
-    return this.open.fileBytes;
+  /** What is kept, of the one that is being handed over too. */
+  get held(): InProgressStats {
+    const { open } = this;
+    const handed = this.replay?.transaction;
+    return {
+      transactions: open.size + (handed === undefined ? 0 : 1),
+      memoryBytes: open.memoryBytes + (handed?.memoryBytes ?? 0),
+      diskBytes: open.fileBytes + (handed?.fileBytes ?? 0),
+    };
   }
 
   /** While receiving. @returns false: it does not belong to the part, and has to be read. @throws SpillError, DecodeError */

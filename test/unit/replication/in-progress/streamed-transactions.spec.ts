@@ -114,7 +114,7 @@ describe('a transaction in progress', () => {
       .send(0n, inPart(800, ORDERS))
       .send(0x170n, inPart(800, insert(1, ['6'])));
     connection.send(0x170n, streamStop());
-    expect(connection.publisher.streamed.size).toBe(2);
+    expect(connection.publisher.streamed.held.transactions).toBe(2);
     connection.send(0x180n, streamAbort(800, 800));
     // Of one that never came, or of a part of it.
     connection.send(0x190n, streamAbort(801, 801)).send(0x190n, streamAbort(801, 802));
@@ -125,7 +125,7 @@ describe('a transaction in progress', () => {
       [2, 0x150],
     ]);
     expect(bench.sink.rows).toEqual([1, 2, 5]);
-    expect(connection.publisher.streamed.size).toBe(0);
+    expect(connection.publisher.streamed.held.transactions).toBe(0);
   });
 
   it('that was rolled back to its beginning is nobody’s, and may be confirmed', () => {
@@ -272,16 +272,16 @@ describe('two-phase commit', () => {
       .send(0n, inPart(710, ORDERS))
       .send(0x210n, inPart(710, insert(1, ['1'])));
     connection.send(0x210n, streamStop()).send(0x240n, streamPrepare(0x240n, 0x250n, 710, 'two'));
-    expect(connection.publisher.streamed.size).toBe(2);
+    expect(connection.publisher.streamed.held.transactions).toBe(2);
     connection.send(0x300n, rollbackPrepared(0x230n, 0x310n, 700, 'one'));
     connection.send(0x310n, rollbackPrepared(0x250n, 0x320n, 710, 'two'));
     connection.send(0x320n, rollbackPrepared(0x10n, 0x330n, 5, 'of old'));
     connection.tracker.keepalive(0x400n);
-    expect([connection.publisher.confirmable, connection.publisher.streamed.size, bench.sink.rows]).toEqual([
-      0x400n,
-      0,
-      [],
-    ]);
+    expect([
+      connection.publisher.confirmable,
+      connection.publisher.streamed.held.transactions,
+      bench.sink.rows,
+    ]).toEqual([0x400n, 0, []]);
   });
 
   it('a row is read by what its table was when it was prepared', () => {
@@ -390,18 +390,18 @@ describe('what is kept', () => {
     connection = bench.connect();
     const { streamed } = connection.publisher;
     send(700);
-    expect(streamed.fileBytes).toBe(0);
+    expect(streamed.held.diskBytes).toBe(0);
     send(701);
     expect(openSpillFiles(tmpdir())).toHaveLength(1);
     send(702);
     send(703);
-    expect(streamed.fileBytes).toBeGreaterThan(0);
+    expect(streamed.held.diskBytes).toBeGreaterThan(0);
     // Besides, a chunk for each that is on the disk.
-    expect(streamed.memoryBytes).toBeLessThan(200_000 + 4 * 256 * 1024);
+    expect(streamed.held.memoryBytes).toBeLessThan(200_000 + 4 * 256 * 1024);
     for (const xid of [700, 701, 702]) connection.send(1n, streamAbort(xid, xid));
-    expect(streamed.memoryBytes + streamed.fileBytes).toBeGreaterThan(0);
+    expect(streamed.held.memoryBytes + streamed.held.diskBytes).toBeGreaterThan(0);
     connection.send(1n, streamAbort(703, 703));
-    expect([streamed.memoryBytes, streamed.fileBytes]).toEqual([0, 0]);
+    expect([streamed.held.memoryBytes, streamed.held.diskBytes]).toEqual([0, 0]);
   });
 
   it.each([
