@@ -13,7 +13,7 @@ export const DECODERS = {
     return () => {
       const rows = new Rows();
       const oids = new OidDatabase();
-      const decoder = new PgOutputDecoder(new RelationCache(oids, undefined), oids, rows, rows);
+      const decoder = new PgOutputDecoder(new RelationCache({ oids }), oids, rows, rows);
       for (let index = 0; index < starts.length; index++) decoder.decode(recording, starts[index], ends[index]);
       return rows;
     };

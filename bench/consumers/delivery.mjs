@@ -63,8 +63,7 @@ class Stream {
     this.socket = new RecordedSocket();
     this.publisher = new ReplicationPublisher(sink, {
       app: 'default',
-      oids: new OidDatabase(),
-      customTypes: undefined,
+      types: { oids: new OidDatabase() },
       progress: new DeliveryProgress(),
       counters: { changesReceived: 0, transactionsReceived: 0 },
       primaryKeys: new Map([['public\0orders', { columns: ['id'], isExact: true }]]),
