@@ -12,7 +12,7 @@ export interface ChildApplication {
 export function startChild(
   url: string,
   slot: string,
-  mode: 'journal' | 'lanes' | 'count',
+  mode: 'journal' | 'lanes' | 'count' | 'streamed',
   execArgv: string[] = [],
 ): ChildApplication {
   return startScript('listener-child', [url, slot, mode], execArgv);

@@ -9,9 +9,10 @@ import pg from 'pg';
  *
  * - `journal`: writes each insert into `events` to the table `journal`, reports its states, and may be killed at any point.
  * - `lanes`: writes each version of each row of `counters` to the table `versions`, in eight lanes.
- * - `count`: counts inserts into `events`, checks their order, and reports memory.
+ * - `count`: counts inserts into `events`, checks their order, and reports memory and disk; `streamed`: so does it, with
+ *   `streaming`.
  */
-const [url, slot, mode] = process.argv.slice(2) as [string, string, 'journal' | 'lanes' | 'count'];
+const [url, slot, mode] = process.argv.slice(2) as [string, string, 'journal' | 'lanes' | 'count' | 'streamed'];
 
 interface EventRow {
   readonly id: number;
@@ -60,42 +61,56 @@ class LanesHandler {
   }
 }
 
+/** Rows of a first transaction: what the process takes for itself is not the large one's. */
+const WARM_UP = 20_000;
+
 @Injectable()
 class CountHandler {
   private handled = 0;
   private baseline = 0;
   private peak = 0;
+  private peakOnDisk = 0;
   private isOrdered = true;
 
-  constructor() {
-    // Growth counts from the first change on: what booting costs is not the transaction's.
+  constructor(private readonly listener: PgListener) {
     setInterval(() => this.measure(), 50).unref();
   }
 
   @OnTableChange<EventRow>('events', 'insert')
   async count({ record, index }: InsertChange<EventRow>): Promise<void> {
-    if (this.handled === 20_000) {
+    const place = this.handled < WARM_UP ? this.handled : this.handled - WARM_UP;
+    if (record.id !== ++this.handled || index !== place) this.isOrdered = false;
+    if (this.handled === WARM_UP) {
       global.gc?.();
       this.baseline = this.peak = process.memoryUsage().rss;
     }
-    if (record.id !== ++this.handled || index !== this.handled - 1) this.isOrdered = false;
-    if (this.handled % 100_000 === 0) this.report();
+    if (this.handled % WARM_UP === 0) this.report();
   }
 
   private measure(): void {
-    if (this.baseline > 0) this.peak = Math.max(this.peak, process.memoryUsage().rss);
+    if (this.baseline === 0) return;
+    this.peak = Math.max(this.peak, process.memoryUsage().rss);
+    this.peakOnDisk = Math.max(this.peakOnDisk, this.listener.stats().inProgress.diskBytes);
   }
 
   private report(): void {
     this.measure();
-    const growthMb = Math.round((this.peak - this.baseline) / 1024 / 1024);
-    process.send?.({ handled: this.handled, isOrdered: this.isOrdered, growthMb });
+    process.send?.({
+      handled: this.handled,
+      isOrdered: this.isOrdered,
+      growthMb: inMb(this.peak - this.baseline),
+      diskMb: inMb(this.peakOnDisk),
+    });
   }
 }
 
+function inMb(bytes: number): number {
+  return Math.round(bytes / 1024 / 1024);
+}
+
 @Module({
-  imports: [PgListenerModule.forRoot({ connection: url, slot })],
-  providers: [{ journal: JournalHandler, lanes: LanesHandler, count: CountHandler }[mode]],
+  imports: [PgListenerModule.forRoot({ connection: url, slot, streaming: mode === 'streamed' })],
+  providers: [{ journal: JournalHandler, lanes: LanesHandler, count: CountHandler, streamed: CountHandler }[mode]],
 })
 class AppModule {}
 
