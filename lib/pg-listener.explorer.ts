@@ -37,9 +37,6 @@ export interface ExploredHandlers {
   readonly disabled: readonly HandlerDefinition[];
 }
 
-/** Options of the contract that later versions bring. A handler that asks for one must not run without it. */
-const NOT_YET = ['whenChanged'] as const;
-
 /** Finds decorated methods in the application and reports every mistake at once. Opens nothing, calls nothing. */
 @Injectable()
 export class PgListenerExplorer {
@@ -121,6 +118,8 @@ export class PgListenerExplorer {
       tables: override?.tables ?? (isTable ? metadata.tables : []),
       operations: override?.operations ?? (isTable ? metadata.operations : []),
       prefix: metadata.kind === 'message' ? metadata.prefix : null,
+      whenChanged: metadata.options.whenChanged ?? [],
+      oldRecord: metadata.options.oldRecord ?? [],
       concurrency: override?.concurrency ?? metadata.options.concurrency,
       batch: metadata.options.batch,
       transactional: metadata.options.transactional === true,
@@ -137,10 +136,6 @@ export class PgListenerExplorer {
     if (!wrapper.isDependencyTreeStatic() || wrapper.isTransient) {
       mistakes.push('is request-scoped or transient; a handler outlives requests, so its provider must be a singleton');
     }
-    for (const option of NOT_YET) {
-      if (metadata.options[option] !== undefined)
-        mistakes.push(`asks for \`${option}\`, which this version does not have yet`);
-    }
     const reader = new OptionReader();
     reader.object('options', metadata.options, OPTIONS);
     reader.boolean('enabled', metadata.options.enabled, true);
@@ -150,6 +145,8 @@ export class PgListenerExplorer {
     reader.oneOf('onExhausted', metadata.options.onExhausted, 'block', ON_EXHAUSTED);
     readConcurrency(reader, 'concurrency', metadata.options.concurrency);
     readBatch(reader, metadata.options.batch);
+    reader.strings('whenChanged', metadata.options.whenChanged);
+    if (metadata.options.oldRecord !== 'full') reader.strings('oldRecord', metadata.options.oldRecord);
     mistakes.push(...reader.faults.map(({ path, problem }) => `has an invalid option: ${path} ${problem}`));
     if (metadata.kind === 'table') mistakes.push(...tableMistakes(metadata, definition));
     else mistakes.push(...plainMistakes(definition));
@@ -157,7 +154,18 @@ export class PgListenerExplorer {
   }
 }
 
-const OPTIONS = ['id', 'app', 'retry', 'onExhausted', 'enabled', 'concurrency', 'batch', 'transactional', ...NOT_YET];
+const OPTIONS = [
+  'id',
+  'app',
+  'retry',
+  'onExhausted',
+  'enabled',
+  'concurrency',
+  'batch',
+  'transactional',
+  'whenChanged',
+  'oldRecord',
+];
 
 function readId(reader: OptionReader, id: unknown): void {
   if (id === undefined || (typeof id === 'string' && id !== '')) return;
@@ -172,8 +180,10 @@ function readBatch(reader: OptionReader, batch: unknown): void {
 }
 
 /** Of a handler of whole transactions or messages. */
-function plainMistakes({ kind, concurrency, batch, onExhausted }: HandlerDefinition): string[] {
+function plainMistakes({ kind, whenChanged, oldRecord, concurrency, batch, onExhausted }: HandlerDefinition): string[] {
   const mistakes: string[] = [];
+  if (whenChanged.length > 0) mistakes.push('asks for `whenChanged`, which is for updates of @OnTableChange');
+  if (oldRecord.length > 0) mistakes.push('asks for `oldRecord`, which is for @OnTableChange');
   if (concurrency !== undefined) mistakes.push('asks for `concurrency`, which needs rows with keys: @OnTableChange');
   if (batch !== undefined) mistakes.push('asks for `batch`, which is for @OnTableChange');
   if (kind === 'transaction' && onExhausted === 'park') {
@@ -204,11 +214,26 @@ function tableMistakes(metadata: HandlerMetadata & { kind: 'table' }, definition
         : `names the unknown operation '${String(operation)}'; known are ${OPERATIONS.join(', ')}`,
     );
   }
+  mistakes.push(...columnMistakes(definition));
   try {
     if (metadata.entities.length === 0) void new TablePattern(definition.tables);
   } catch (error) {
     if (!(error instanceof PgListenerError)) throw error;
     mistakes.push(`has a table that cannot be read: ${error.message}`);
+  }
+  return mistakes;
+}
+
+/** Options about columns need operations that tell of them. */
+function columnMistakes({ operations, whenChanged, oldRecord }: HandlerDefinition): string[] {
+  const listens = (...wanted: Operation[]): boolean =>
+    operations.length === 0 || operations.some((operation) => wanted.includes(operation));
+  const mistakes: string[] = [];
+  if (whenChanged.length > 0 && !listens('update')) {
+    mistakes.push('asks for `whenChanged`, which is about updates, and does not listen to them');
+  }
+  if (oldRecord.length > 0 && !listens('update', 'delete')) {
+    mistakes.push('asks for `oldRecord`, which updates and deletes have, and listens to neither');
   }
   return mistakes;
 }

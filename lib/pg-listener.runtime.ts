@@ -307,10 +307,11 @@ function subscriptionsOf(
 ): TableSubscription[] {
   const ofHandlers = definitions
     .filter(({ kind }) => kind === 'table')
-    .map(({ id, tables, operations }) => ({
+    .map(({ id, tables, operations, whenChanged, oldRecord }) => ({
       pattern: new TablePattern(tables),
       mask: operationMask(operations),
       source: id,
+      needs: whenChanged.length > 0 || oldRecord.length > 0 ? { whenChanged, oldRecord } : undefined,
     }));
   const ofFeatures = features.map(({ name, source }) => ({
     pattern: new TablePattern([name]),

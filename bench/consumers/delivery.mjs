@@ -26,6 +26,7 @@ const HANDLER = {
   tables: ['orders'],
   operations: [],
   prefix: null,
+  whenChanged: [],
   batch: undefined,
   retry: undefined,
   onExhausted: undefined,

@@ -66,7 +66,7 @@ export class HandOver {
         this.openTransaction = change.transaction;
         const isNew = this.position.hand(change);
         if (isNew && route.watches.length > 0) streams.emit(change, route.watches);
-        return route.runners[change.operation];
+        return route.runnersOf(change);
       }
       case 'message':
         return this.runnersOfMessage(work);

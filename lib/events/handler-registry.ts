@@ -1,4 +1,4 @@
-import { OperationBit, type RowOperation } from '../changes/change.js';
+import { OperationBit, type RowChange, type RowOperation, type Update } from '../changes/change.js';
 import { tableKey } from '../changes/transaction.js';
 import { TablePattern } from '../changes/table-pattern.js';
 import type { RoutedTable, TableRoute } from '../interfaces/transaction-sink.interface.js';
@@ -17,6 +17,8 @@ interface TableHandler {
 export class Route implements TableRoute {
   mask = 0;
   watches: readonly ChangeWatch[] = [];
+  /** Some of its handlers take updates only where certain columns changed. */
+  readonly isSelective: boolean;
   /** Its table's name, as maps have it. */
   readonly key: string;
 
@@ -27,7 +29,21 @@ export class Route implements TableRoute {
     readonly handledMask: number,
   ) {
     this.key = tableKey(table);
+    this.isSelective = runners.update.some(({ definition }) => definition.whenChanged.length > 0);
   }
+
+  runnersOf(change: RowChange): readonly HandlerRunner[] {
+    const runners = this.runners[change.operation];
+    if (!this.isSelective || change.operation !== 'update') return runners;
+    return runners.filter((runner) => concerns(runner, change));
+  }
+}
+
+/** Whether the handler asked for it. Where the server does not tell what changed, it may be. */
+function concerns({ definition: { whenChanged } }: HandlerRunner, { changedColumns }: Update): boolean {
+  return (
+    whenChanged.length === 0 || changedColumns === null || whenChanged.some((name) => changedColumns.includes(name))
+  );
 }
 
 /** (table, operation) to handlers; prefix to handlers; the handlers of whole transactions. */

@@ -21,6 +21,7 @@ export interface StoredHandlerOptions {
   readonly onExhausted?: OnExhausted;
   readonly enabled?: boolean;
   readonly whenChanged?: readonly string[];
+  readonly oldRecord?: 'full' | readonly string[];
   readonly concurrency?: number;
   readonly batch?: BatchOptions;
   readonly transactional?: boolean;
@@ -36,6 +37,10 @@ export interface HandlerDefinition {
   readonly operations: readonly Operation[];
   /** Prefix, of a handler of messages; null: all. */
   readonly prefix: string | null;
+  /** Columns of which one has to change for an update to be handled; empty: every update is. */
+  readonly whenChanged: readonly string[];
+  /** What the handler reads of rows as they were. */
+  readonly oldRecord: 'full' | readonly string[];
   /** Calls in flight at most; undefined: called in turn with the others. */
   readonly concurrency: number | undefined;
   /** The handler takes arrays. */

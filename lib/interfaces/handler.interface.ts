@@ -34,8 +34,16 @@ export interface HandlerOptions<Row = any, App = string, Batch = BatchOptions | 
   readonly id?: string;
   /** Default: `'default'`. */
   readonly app?: App;
-  /** Updates only: call the handler when one of these columns changed. */
+  /**
+   * Updates are handled only where one of these columns changed; other operations are not concerned. Needs REPLICA IDENTITY
+   * FULL: without it boot fails for a table that is named, with the SQL that mends it.
+   */
   readonly whenChanged?: readonly (keyof Row & string)[];
+  /**
+   * What the handler reads of `oldRecord`: `'full'`, or columns. Changes nothing in what comes; boot fails where the table's
+   * replica identity does not tell it, with the SQL that mends it.
+   */
+  readonly oldRecord?: 'full' | readonly (keyof Row & string)[];
   readonly concurrency?: number;
   readonly batch?: Batch;
   /**

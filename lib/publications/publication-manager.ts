@@ -6,7 +6,8 @@ import type { ListenerLogger } from '../interfaces/listener-logger.interface.js'
 import { describeTarget, type ConnectionTarget } from '../connection/connection-target.js';
 import { translateServerError } from '../connection/server-errors.js';
 import { missingRights } from './publication-rights.js';
-import { checkPublications, tableList } from './publication-check.js';
+import { checkColumns } from './column-needs.js';
+import { checkPublications, tableList, type PublicationFindings } from './publication-check.js';
 import {
   planPublications,
   readTables,
@@ -71,21 +72,25 @@ export class PublicationManager {
   async ensure(client: Client): Promise<EnsuredPublications> {
     const { publications } = this.options;
     try {
-      if (publications === null) return await this.manage(client);
-      await this.verify(client, publications);
-      return { names: publications, isNew: false };
+      const ensured = publications === null ? await this.manage(client) : await this.verify(client, publications);
+      this.report(await checkColumns(client, ensured.names, this.options.subscriptions));
+      return ensured;
     } catch (error) {
       throw translateServerError(error, this.target);
     }
   }
 
-  private async verify(client: Client, names: readonly string[]): Promise<void> {
+  private async verify(client: Client, names: readonly string[]): Promise<EnsuredPublications> {
     const { rows: absent } = await client.query<{ name: string }>(
       `SELECT name FROM unnest($1::text[]) AS name WHERE name NOT IN (SELECT pubname FROM pg_catalog.pg_publication)`,
       [names],
     );
     if (absent.length > 0) throw this.missing(absent.map(({ name }) => name));
-    const { faults, warnings } = await checkPublications(client, names, this.options.subscriptions);
+    this.report(await checkPublications(client, names, this.options.subscriptions));
+    return { names, isNew: false };
+  }
+
+  private report({ faults, warnings }: PublicationFindings): void {
     for (const warning of warnings) this.warnOnce(warning);
     if (faults.length > 0) throw unheardOf(faults, this.target);
   }
@@ -107,8 +112,7 @@ export class PublicationManager {
   private async manage(client: Client): Promise<EnsuredPublications> {
     const { managedName, subscriptions } = this.options;
     const plan = planPublications(await readTables(client), subscriptions);
-    for (const warning of plan.warnings) this.warnOnce(warning);
-    if (plan.faults.length > 0) throw unheardOf(plan.faults, this.target);
+    this.report(plan);
     const full = { name: managedName, operations: ALL_OPERATIONS, tables: plan.full };
     const append = { name: `${managedName}_append`, operations: APPEND_OPERATIONS, tables: plan.append };
     const isNew = await this.extend(client, full, append);

@@ -3,6 +3,14 @@ import { canonicalTable, type ParsedTableName, type TablePattern } from '../chan
 import { OWN_SCHEMA } from '../changes/own-schema.js';
 import { OperationBit } from '../changes/change.js';
 
+/** What a handler has to be told of columns. */
+export interface ColumnNeeds {
+  /** Whether an update changed one of these. */
+  readonly whenChanged: readonly string[];
+  /** What these were, before an update or a delete. */
+  readonly oldRecord: 'full' | readonly string[];
+}
+
 /** Tables that somebody listens to, and by whom, for error texts. */
 export interface TableSubscription {
   readonly pattern: TablePattern;
@@ -10,6 +18,8 @@ export interface TableSubscription {
   readonly mask: number;
   /** Such as `OrdersHandler.onCreated` or `forFeature`. */
   readonly source: string;
+  /** Undefined: it names no column. */
+  readonly needs?: ColumnNeeds | undefined;
 }
 
 export interface TableRow {

@@ -180,7 +180,7 @@ describe('at boot', () => {
     ]);
   });
 
-  it('every mistake of every handler is told in one error, options that are to come included', async () => {
+  it('every mistake of every handler is told in one error', async () => {
     @Injectable()
     class Wrong {
       @OnTableChange('orders', 'insert', { whenChanged: ['id'] })

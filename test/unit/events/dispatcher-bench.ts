@@ -28,6 +28,8 @@ export function definitionOf({ run, ...more }: HandlerSpec): HandlerDefinition {
     tables: ['orders'],
     operations: [],
     prefix: null,
+    whenChanged: [],
+    oldRecord: [],
     concurrency: undefined,
     batch: undefined,
     transactional: false,

@@ -1,0 +1,161 @@
+import { escapeIdentifier, type Client } from 'pg';
+import { OperationBit } from '../changes/change.js';
+import { canonicalTable } from '../changes/table-pattern.js';
+import { NEEDS_IDENTITY, sqlName, type ColumnNeeds, type TableSubscription } from './publication-plan.js';
+
+/** What can be told of the columns of a table that publications carry. */
+export interface ColumnFacts {
+  readonly schema: string;
+  readonly table: string;
+  readonly columns: readonly ColumnFact[];
+  /** The statements that make the replica identity FULL, of every partition too; empty: it is. */
+  readonly makeFull: string;
+}
+
+export interface ColumnFact {
+  readonly name: string;
+  readonly isPublished: boolean;
+  readonly isGenerated: boolean;
+  /** Of the replica identity: told of an old row in any case. */
+  readonly isKey: boolean;
+}
+
+interface ColumnRow {
+  readonly schema: string;
+  readonly table: string;
+  readonly column: string;
+  readonly isGenerated: boolean;
+  readonly isKey: boolean;
+  readonly makeFull: string;
+}
+
+/**
+ * The old row is written as the partition's replica identity has it, and told under the name of the root, whose own says
+ * whether it is told as a whole: all of them count.
+ */
+const COLUMNS = `
+  SELECT n.nspname AS schema, c.relname AS "table", a.attname AS "column", a.attgenerated <> '' AS "isGenerated",
+         EXISTS (SELECT FROM pg_catalog.pg_index i
+                  WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
+                    AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END) AS "isKey",
+         coalesce((SELECT string_agg(format('ALTER TABLE %I.%I REPLICA IDENTITY FULL;', ln.nspname, l.relname), ' ' ORDER BY l.oid)
+                     FROM (SELECT relid::oid FROM pg_partition_tree(c.oid) UNION SELECT c.oid) t (relid)
+                     JOIN pg_catalog.pg_class l ON l.oid = t.relid JOIN pg_catalog.pg_namespace ln ON ln.oid = l.relnamespace
+                    WHERE l.relreplident <> 'f'), '') AS "makeFull"
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+   WHERE EXISTS (SELECT FROM pg_catalog.pg_publication_tables p
+                  WHERE p.pubname = ANY ($1) AND p.schemaname = n.nspname AND p.tablename = c.relname)
+   ORDER BY c.oid, a.attnum`;
+
+/** `attnames` from 15 on; before, every column travels that is not generated. */
+const PUBLISHED = `
+  SELECT schemaname AS schema, tablename AS "table", to_jsonb(p) ->> 'attnames' AS names
+    FROM pg_catalog.pg_publication_tables p WHERE pubname = ANY ($1)`;
+
+/** Holds the columns that handlers name against the tables that publications carry. */
+export async function checkColumns(
+  client: Client,
+  publications: readonly string[],
+  subscriptions: readonly TableSubscription[],
+): Promise<{ readonly faults: readonly string[]; readonly warnings: readonly string[] }> {
+  // Tables may be many: nothing is asked where nobody names a column.
+  if (!subscriptions.some(({ needs }) => needs !== undefined)) return { faults: [], warnings: [] };
+  return compareColumns(await readColumnFacts(client, publications), subscriptions, publications[0]!);
+}
+
+async function readColumnFacts(client: Client, publications: readonly string[]): Promise<ColumnFacts[]> {
+  const { rows: lists } = await client.query<Record<'schema' | 'table', string> & { names: string | null }>(PUBLISHED, [
+    publications,
+  ]);
+  const published = new Map<string, Set<string> | null>();
+  for (const { schema, table, names } of lists) {
+    published.set(canonicalTable(schema, table), names === null ? null : new Set(JSON.parse(names) as string[]));
+  }
+  const { rows } = await client.query<ColumnRow>(COLUMNS, [publications]);
+  const tables = new Map<string, ColumnFacts & { readonly columns: ColumnFact[] }>();
+  for (const { schema, table, column, isGenerated, isKey, makeFull } of rows) {
+    const name = canonicalTable(schema, table);
+    if (!tables.has(name)) tables.set(name, { schema, table, columns: [], makeFull });
+    const isPublished = published.get(name)?.has(column) ?? !isGenerated;
+    tables.get(name)!.columns.push({ name: column, isGenerated, isKey, isPublished });
+  }
+  return [...tables.values()];
+}
+
+/**
+ * Pure. For a table that is named outright, what cannot be had is a fault: its handler would never be called, or never
+ * find what it asks for. For one that matches a pattern it is a warning.
+ *
+ * @param publication the one that the mends name
+ */
+export function compareColumns(
+  tables: readonly ColumnFacts[],
+  subscriptions: readonly TableSubscription[],
+  publication: string,
+): { readonly faults: readonly string[]; readonly warnings: readonly string[] } {
+  const faults = new Set<string>();
+  const warnings = new Set<string>();
+  for (const { pattern, mask, source, needs } of subscriptions) {
+    if (needs === undefined) continue;
+    for (const table of tables) {
+      if (!pattern.matches(table.schema, table.table)) continue;
+      const isNamed = pattern.namedTables.some((each) => each.schema === table.schema && each.table === table.table);
+      for (const finding of findingsOf(table, needs, mask, publication)) {
+        (isNamed ? faults : warnings).add(`${canonicalTable(table.schema, table.table)} (${source}): ${finding}`);
+      }
+    }
+  }
+  return { faults: [...faults], warnings: [...warnings] };
+}
+
+function findingsOf(table: ColumnFacts, needs: ColumnNeeds, mask: number, publication: string): string[] {
+  const findings: string[] = [];
+  const wantsOld = needs.oldRecord === 'full' || needs.oldRecord.length > 0;
+  const named = [...needs.whenChanged, ...(needs.oldRecord === 'full' ? [] : needs.oldRecord)];
+  for (const name of new Set(named)) {
+    const finding = columnFinding(table, name, publication);
+    if (finding !== null) findings.push(finding);
+  }
+  if (findings.length > 0 || table.makeFull === '') return findings;
+  if (needs.whenChanged.length > 0 && (mask & OperationBit.update) !== 0) {
+    findings.push(
+      `\`whenChanged\` needs the row as it was, which PostgreSQL tells under REPLICA IDENTITY FULL only: ${table.makeFull}`,
+    );
+  }
+  if (wantsOld && (mask & NEEDS_IDENTITY) !== 0 && !isWithinKey(table, needs.oldRecord)) {
+    const key = table.columns.filter(({ isKey }) => isKey).map(({ name }) => `"${name}"`);
+    const told = key.length === 0 ? 'tells nothing' : `tells ${key.join(', ')} only`;
+    findings.push(
+      `of a row as it was, its replica identity ${told}, and \`oldRecord\` asks for more: ${table.makeFull}`,
+    );
+  }
+  return findings;
+}
+
+/** Of an update that did not touch the key, nothing old is told, and nothing old differs: the new row has it. */
+function isWithinKey({ columns }: ColumnFacts, wanted: 'full' | readonly string[]): boolean {
+  return wanted !== 'full' && wanted.every((name) => columns.some((column) => column.name === name && column.isKey));
+}
+
+function columnFinding({ schema, table, columns }: ColumnFacts, name: string, publication: string): string | null {
+  const column = columns.find((each) => each.name === name);
+  if (column === undefined) {
+    const near = columns.find((each) => each.name.toLowerCase() === name.toLowerCase());
+    const known = columns.map((each) => each.name).join(', ');
+    return `it has no column "${name}"; ${near === undefined ? `its columns are ${known}` : `did you mean "${near.name}"?`}`;
+  }
+  if (column.isPublished) return null;
+  const it = escapeIdentifier(publication);
+  if (column.isGenerated) {
+    return (
+      `its column "${name}" is generated, and not published: from PostgreSQL 18 on, ` +
+      `ALTER PUBLICATION ${it} SET (publish_generated_columns = stored);`
+    );
+  }
+  const each = sqlName({ schema, table });
+  return (
+    `its column "${name}" is not in the publication's column list: ALTER PUBLICATION ${it} DROP TABLE ${each}; ` +
+    `ALTER PUBLICATION ${it} ADD TABLE ${each}; (or with a list that has it)`
+  );
+}

@@ -1,0 +1,210 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Injectable, type Type } from '@nestjs/common';
+import {
+  OnTableChange,
+  type Change,
+  type HandlerOptions,
+  type Operation,
+  type PgListenerOptions,
+  type UpdateChange,
+} from 'nestjs-pg-listener';
+import { TestApplications, type TestApplication } from '../support/application.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { majorVersion } from '../support/values/catalogue.js';
+import { waitFor } from '../support/wait.js';
+
+type Options = HandlerOptions<any, string, undefined, false>;
+
+/** Listens, and keeps nothing. */
+function listening(tables: string | string[], options: Options, operations: Operation[] = []): Type {
+  @Injectable()
+  class Handler {
+    @OnTableChange(tables, operations, { id: 'handler', ...options })
+    on(_change: Change): void {}
+  }
+  return Handler;
+}
+
+describe('columns that decorators name, at the boot', () => {
+  let db: TestDatabase;
+  let version: number;
+  const apps = new TestApplications();
+
+  beforeAll(async () => {
+    db = await createDatabase();
+    version = await majorVersion(db.client);
+  });
+  afterAll(() => db?.drop());
+  beforeEach(() =>
+    db.query(`
+      CREATE SCHEMA shop; SET search_path TO shop;
+      CREATE TABLE orders (id int PRIMARY KEY, status text, note text, "Mixed" int,
+                           twice int GENERATED ALWAYS AS ("Mixed" * 2) STORED);
+      CREATE TABLE events (day int, id int, status text, PRIMARY KEY (day, id)) PARTITION BY LIST (day);
+      CREATE TABLE events_1 PARTITION OF events FOR VALUES IN (1);
+      CREATE TABLE events_2 PARTITION OF events FOR VALUES IN (2);
+      CREATE TABLE tags (id int NOT NULL, label text);
+      CREATE UNIQUE INDEX tags_label ON tags (id); ALTER TABLE tags REPLICA IDENTITY USING INDEX tags_label;
+      RESET search_path`),
+  );
+  afterEach(async () => {
+    await apps.close();
+    await db.query('DROP SCHEMA shop CASCADE');
+    for (const { pubname } of await db.query('SELECT pubname FROM pg_publication')) {
+      await db.query(`DROP PUBLICATION "${pubname}"`);
+    }
+  });
+
+  const start = (handler: Type, more: Partial<PgListenerOptions> = {}): Promise<TestApplication> =>
+    apps.start({ connection: db.url, slot: 'temporary', ...more }, [handler]);
+  /** Where a hint has SQL, it mends what it is about. */
+  async function mended(handler: Type, more: Partial<PgListenerOptions> = {}): Promise<string> {
+    const { message } = await start(handler, more).then(
+      () => Promise.reject(new Error('it has booted')),
+      (error: Error) => error,
+    );
+    for (const sql of message.match(/ALTER [^;]+;/g) ?? []) await db.query(sql);
+    await (await start(handler, more)).close();
+    return message;
+  }
+
+  it('must be told of as they were, for `whenChanged`: the SQL makes it so', async () => {
+    const message = await mended(listening('shop.orders', { whenChanged: ['status'] }));
+    expect(message).toContain(
+      'shop.orders (handler): `whenChanged` needs the row as it was, which PostgreSQL tells under REPLICA IDENTITY FULL only: ' +
+        'ALTER TABLE shop.orders REPLICA IDENTITY FULL;',
+    );
+  });
+
+  it('of a partitioned table must be told of by each of its partitions', async () => {
+    await db.query('ALTER TABLE shop.events REPLICA IDENTITY FULL; ALTER TABLE shop.events_1 REPLICA IDENTITY FULL');
+    const message = await mended(listening('shop.events', { whenChanged: ['status'] }));
+    expect(message).toMatch(/only: ALTER TABLE shop.events_2 REPLICA IDENTITY FULL;$/);
+  });
+
+  it.each([
+    ['all of it', 'shop.orders', 'full', 'tells "id" only'],
+    ['a column outside of the key', 'shop.orders', ['id', 'note'], 'tells "id" only'],
+    ['a column outside of the index', 'shop.tags', ['label'], 'tells "id" only'],
+  ] as const)('of `oldRecord` must be told by the replica identity: %s', async (_what, table, oldRecord, told) => {
+    const message = await mended(listening(table, { oldRecord }, ['update', 'delete']));
+    expect(message).toContain(`${table} (handler): of a row as it was, its replica identity ${told}`);
+  });
+
+  it('of `oldRecord` are right where they are within the replica identity', async () => {
+    await start(listening(['shop.orders', 'shop.tags'], { oldRecord: ['id'] }));
+  });
+
+  it('must exist', async () => {
+    const handler = listening('shop.orders', { whenChanged: ['mixed', 'nope'] });
+    await expect(start(handler)).rejects.toThrow(
+      /shop.orders \(handler\): it has no column "mixed"; did you mean "Mixed"\?\n.*no column "nope"; its columns are id, status, note, Mixed, twice/,
+    );
+  });
+
+  it('that are generated must be published, which is possible from 18 on', async () => {
+    await db.query('CREATE PUBLICATION mine FOR TABLE shop.orders; ALTER TABLE shop.orders REPLICA IDENTITY FULL');
+    const handler = listening('shop.orders', { whenChanged: ['twice'] });
+    const more = { publications: ['mine'] };
+    if (version >= 18) {
+      expect(await mended(handler, more)).toContain('its column "twice" is generated, and not published');
+    } else {
+      await expect(start(handler, more)).rejects.toThrow('its column "twice" is generated, and not published');
+    }
+  });
+
+  it('must be in the column list of the publication', async () => {
+    if (version < 15) return console.log('PostgreSQL 14 has no column lists');
+    await db.query('CREATE PUBLICATION mine FOR TABLE shop.orders (id, status)');
+    const handler = listening('shop.orders', { oldRecord: ['id', 'note'] }, ['delete']);
+    await db.query('ALTER TABLE shop.orders REPLICA IDENTITY FULL');
+    expect(await mended(handler, { publications: ['mine'] })).toContain(
+      'its column "note" is not in the publication\'s column list: ALTER PUBLICATION "mine" DROP TABLE "shop"."orders";',
+    );
+  });
+
+  it('that a table of a pattern cannot tell of are a warning', async () => {
+    await db.query('ALTER TABLE shop.orders REPLICA IDENTITY FULL');
+    const { logs } = await start(listening('shop.*', { whenChanged: ['status'] }));
+    const warnings = logs.entries.filter(({ level }) => level === 'warn').map(({ message }) => message);
+    expect(warnings.join('\n')).toMatch(/shop\.events \(handler\): `whenChanged` needs/);
+    expect(warnings.join('\n')).toMatch(/shop\.tags \(handler\): it has no column "status"/);
+    expect(warnings.join('\n')).not.toContain('shop.orders (handler)');
+  });
+});
+
+describe('whenChanged', () => {
+  let db: TestDatabase;
+  const apps = new TestApplications();
+  beforeAll(async () => {
+    db = await createDatabase();
+  });
+  afterAll(() => db?.drop());
+  beforeEach(() =>
+    db.query(`
+      CREATE TABLE orders (id int PRIMARY KEY, status text, note text, large text);
+      ALTER TABLE orders REPLICA IDENTITY FULL; ALTER TABLE orders ALTER large SET STORAGE EXTERNAL`),
+  );
+  afterEach(async () => {
+    await apps.close();
+    await db.query('DROP TABLE orders');
+  });
+
+  function recorder(options: object): Type & { seen: string[] } {
+    @Injectable()
+    class Handler {
+      static readonly seen: string[] = [];
+      @OnTableChange('orders', ['insert', 'update', 'delete'], {
+        id: 'chosen',
+        whenChanged: ['status', 'large'],
+        ...options,
+      })
+      on(given: Change | readonly Change[]): void {
+        for (const change of [given].flat() as Change[]) {
+          const { id } = (change as UpdateChange).record ?? (change as UpdateChange).oldRecord;
+          Handler.seen.push(`${change.operation} ${String(id)}`);
+        }
+      }
+      @OnTableChange('orders', 'update', { id: 'every' })
+      every(): void {}
+    }
+    return Handler as never;
+  }
+
+  it.each([
+    ['in turn', {}],
+    ['in lanes', { concurrency: 4 }],
+    ['as arrays', { batch: { size: 10, maxWaitMs: 10 } }],
+    ['transactional', { transactional: true }],
+  ])('brings updates that changed one of its columns, and every other operation: %s', async (_how, options) => {
+    const handler = recorder(options);
+    const { listener } = await apps.start({ connection: db.url, slot: db.slot() }, [handler]);
+    await db.query(`INSERT INTO orders VALUES (1, 'new', 'a', repeat('x', 9000))`);
+    await db.query(`UPDATE orders SET note = 'b'`);
+    await db.query(`UPDATE orders SET status = 'new'`);
+    expect((await db.query(`UPDATE orders SET id = 2, status = 'paid' RETURNING id`))[0].id).toBe(2);
+    await db.query(`UPDATE orders SET note = 'c', large = repeat('y', 9000)`);
+    await db.query(`UPDATE orders SET note = NULL`);
+    await db.query(`UPDATE orders SET status = NULL`);
+    await db.query('DELETE FROM orders');
+    await waitFor(
+      () => handler.seen.includes('delete 2'),
+      () => handler.seen.join(),
+    );
+    expect(handler.seen).toEqual(['insert 1', 'update 2', 'update 2', 'update 2', 'delete 2']);
+    await waitFor(() => listener.stats().unsettledTransactions === 0, 'everything to settle');
+    expect(listener.stats()).toMatchObject({ changesHandled: 8, skipped: 0, failures: 0 });
+  });
+
+  it('brings every update where the server does not tell any more what changed', async () => {
+    const handler = recorder({});
+    await apps.start({ connection: db.url, slot: db.slot() }, [handler]);
+    await db.query(`INSERT INTO orders VALUES (1, 'new', 'a'); UPDATE orders SET note = 'b'`);
+    await db.query(`ALTER TABLE orders REPLICA IDENTITY DEFAULT; UPDATE orders SET note = 'c'; DELETE FROM orders`);
+    await waitFor(
+      () => handler.seen.includes('delete 1'),
+      () => handler.seen.join(),
+    );
+    expect(handler.seen).toEqual(['insert 1', 'update 1', 'delete 1']);
+  });
+});
