@@ -49,6 +49,7 @@ export type {
   LimitsOptions,
   OnExhausted,
   OnGap,
+  UnchangedToast,
   ParkedOptions,
   PgListenerAppOptions,
   PgListenerOptions,

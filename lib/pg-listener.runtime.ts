@@ -3,6 +3,7 @@ import { Subscription, type BehaviorSubject, type Subject } from 'rxjs';
 import { LifecycleError } from './errors/app.error.js';
 import { GapError, StartupTimeoutError } from './errors/replication.error.js';
 import { createDispatcher } from './events/create-dispatcher.js';
+import { ToastFiller } from './events/toast-filler.js';
 import type { EventsDispatcher } from './events/events.dispatcher.js';
 import { ParkedRedriver } from './events/parked/parked-redriver.js';
 import { ALL_OPERATIONS, operationMask, type ChangeStreams } from './events/change-streams.js';
@@ -26,6 +27,7 @@ import { PgEffectsStore } from './store/effects/effects.store.js';
 import { PgParkedStore } from './store/parked.store.js';
 import { SlotLife } from './slots/slot-life.js';
 import { StreamLease } from './store/stream-lease.js';
+import { ToastReader } from './store/toast.reader.js';
 
 /** How long a stop waits for the table of parked changes, where the server does not answer. */
 const STORE_GRACE_MS = 1_000;
@@ -57,6 +59,7 @@ export class AppRuntime implements ListenerRuntime {
   private readonly dispatcher: EventsDispatcher;
   private readonly supervisor: ReplicationSupervisor;
   private readonly store: ParkedStore;
+  private readonly toast: ToastReader;
   readonly parked: ParkedRedriver;
   private readonly life: SlotLife;
   private readonly counters = { changesReceived: 0, transactionsReceived: 0 };
@@ -84,11 +87,21 @@ export class AppRuntime implements ListenerRuntime {
       isFailover: slot.failover,
       logger,
     });
+    this.toast = new ToastReader(target);
     const effects = this.effectsStore(definitions, lease);
-    this.dispatcher = createDispatcher(config, definitions, streams, logger, this.store, effects, {
-      onFault: (error) => this.supervisor.halt(error),
-      onSuperseded: (error) => this.supervisor.leave(error),
-    });
+    this.dispatcher = createDispatcher(
+      config,
+      definitions,
+      streams,
+      logger,
+      this.store,
+      effects,
+      {
+        onFault: (error) => this.supervisor.halt(error),
+        onSuperseded: (error) => this.supervisor.leave(error),
+      },
+      config.toast === 'reread' ? new ToastFiller(this.toast, logger) : null,
+    );
     this.parked = this.redriver();
     const subscriptions = subscriptionsOf(definitions, features);
     this.life = new SlotLife({
@@ -117,6 +130,7 @@ export class AppRuntime implements ListenerRuntime {
         mostStreamedBytes: config.limits.bytes,
         twoPhase: config.twoPhase,
         format: new FormatChoice(config.binary, logger),
+        rereadsToast: config.toast === 'reread',
         sink: this.dispatcher,
         progress: new DeliveryProgress(),
         counters: this.counters,
@@ -230,7 +244,7 @@ export class AppRuntime implements ListenerRuntime {
     const { effects } = this.dispatcher;
     const last = Promise.all([this.parked.settled(), effects.fold()]);
     await Promise.race([last, sleep(STORE_GRACE_MS, undefined, { ref: false })]);
-    await Promise.all([this.store.close(), effects.close()]);
+    await Promise.all([this.store.close(), effects.close(), this.toast.close()]);
   }
 
   private async close(): Promise<void> {

@@ -8,11 +8,14 @@ import type {
 import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
 import type { Row } from '../decoder/pgoutput-messages.js';
+import type { RowKey } from '../decoder/row-key.js';
+import { setColumn } from '../decoder/row-reader.js';
 import type { Lsn } from '../protocol/lsn.js';
 import type { TableName, TransactionInfo } from './transaction.js';
 
 export { OperationBit, type RowOperation } from '../decoder/pgoutput-messages.js';
 
+const NOTHING: readonly string[] = [];
 const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 
 /** Where the publisher stands: the change's own WAL record, and its place in the transaction. */
@@ -118,12 +121,26 @@ export class Update extends ChangeEvent implements UpdateChange<Row> {
     readonly oldRecord: Row | null,
     readonly changedColumns: readonly string[] | null,
     readonly unchangedToast: readonly string[],
+    /** Where what was not sent may be read: its row. @internal */
+    readonly rowKey: RowKey | null = null,
+    readonly rereadToast: readonly string[] = NOTHING,
   ) {
     super(transaction, relation, place);
   }
+
+  /** The same, with columns that were read again. @internal */
+  filledWith(values: ReadonlyMap<string, unknown>): Update {
+    const { transaction, relation, record, oldRecord, changedColumns, unchangedToast, rowKey } = this;
+    const left = unchangedToast.filter((name) => !values.has(name));
+    const read = unchangedToast.filter((name) => values.has(name));
+    const whole = { ...record };
+    for (const name of read) setColumn(whole, name, values.get(name));
+    return new Update(transaction, relation, this, whole, oldRecord, changedColumns, left, rowKey, read);
+  }
+
   protected body(): Record<string, unknown> {
-    const { record, oldRecord, changedColumns, unchangedToast } = this;
-    return { record, oldRecord, changedColumns, unchangedToast };
+    const { record, oldRecord, changedColumns, unchangedToast, rereadToast } = this;
+    return { record, oldRecord, changedColumns, unchangedToast, rereadToast };
   }
 }
 

@@ -1,5 +1,6 @@
 import { PgOutputDecoder, type ChangeVisitor } from '../decoder/pgoutput.decoder.js';
 import { OperationBit, type Interest, type OldTupleKind, type Row } from '../decoder/pgoutput-messages.js';
+import { rowKeyOf } from '../decoder/row-key.js';
 import { OidDatabase } from '../decoder/oid-database.js';
 import { RelationCache, type CachedRelation } from '../decoder/relation-cache.js';
 import { DecodeError } from '../errors/decode.error.js';
@@ -39,6 +40,7 @@ class ImageReader implements ChangeVisitor {
   private transaction!: TransactionInfo;
   private place!: ChangePlace;
   private change: RowChange | undefined;
+  private bytes!: Buffer;
 
   read({ cached, message }: WireImage, transaction: TransactionInfo, place: ChangePlace): RowChange {
     const { interest } = cached;
@@ -46,6 +48,7 @@ class ImageReader implements ChangeVisitor {
     this.transaction = transaction;
     this.place = place;
     this.change = undefined;
+    this.bytes = message;
     cached.interest = EVERYTHING;
     try {
       this.decoder.decode(message, 0, message.length);
@@ -62,14 +65,16 @@ class ImageReader implements ChangeVisitor {
   }
 
   update(
-    { relation }: CachedRelation,
+    cached: CachedRelation,
     record: Row,
     oldRecord: Row | null,
     _oldKind: OldTupleKind | null,
     changed: readonly string[] | null,
     toast: readonly string[],
   ): void {
-    this.change = new Update(this.transaction, relation, this.place, record, oldRecord, changed, toast);
+    const { relation } = cached;
+    const key = toast.length === 0 ? null : rowKeyOf(cached, this.bytes, 0);
+    this.change = new Update(this.transaction, relation, this.place, record, oldRecord, changed, toast, key);
   }
 
   delete({ relation }: CachedRelation, oldRecord: Row): void {

@@ -20,6 +20,7 @@ const KNOWN = [
   'streaming',
   'twoPhase',
   'binary',
+  'toast',
   'limits',
   'autoStart',
   'enabled',
@@ -29,6 +30,7 @@ const KNOWN = [
 const OPERATIONS: readonly Operation[] = ['insert', 'update', 'delete', 'truncate', 'snapshot'];
 export const ON_EXHAUSTED = ['block', 'park', 'skip', 'halt'] as const;
 const ON_GAP = ['halt', 'continue'] as const;
+const TOAST = ['omit', 'reread'] as const;
 const ORIGIN = ['any', 'none'] as const;
 /** More lanes than this are a mistake: each is a call in flight. */
 const MOST_LANES = 10_000;
@@ -78,6 +80,7 @@ export function resolveConfig(name: string, options: unknown): PgListenerConfig 
     streaming: reader.boolean('streaming', given['streaming'], false),
     twoPhase: reader.boolean('twoPhase', given['twoPhase'], false),
     binary: reader.boolean('binary', given['binary'], false),
+    toast: reader.oneOf('toast', given['toast'], 'omit', TOAST),
     limits: {
       changes: reader.number('limits.changes', limits['changes'], 10_000, { min: 1 }),
       bytes: reader.number('limits.bytes', limits['bytes'], 16 * 1024 * 1024, { min: 1024 }),

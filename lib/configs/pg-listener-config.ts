@@ -5,6 +5,7 @@ import type {
   OnExhausted,
   OnGap,
   OriginFilter,
+  UnchangedToast,
   ParkedOptions,
   RetryOptions,
 } from '../interfaces/pg-listener-options.interface.js';
@@ -48,6 +49,7 @@ export interface ResolvedConfig {
   readonly twoPhase: boolean;
   /** Whether values travel in the binary format, where it gives what text gives. */
   readonly binary: boolean;
+  readonly toast: UnchangedToast;
   readonly limits: { readonly changes: number; readonly bytes: number };
   readonly autoStart: boolean;
   readonly enabled: boolean;
@@ -78,6 +80,7 @@ export class PgListenerConfig implements ResolvedConfig {
   readonly streaming!: boolean;
   readonly twoPhase!: boolean;
   readonly binary!: boolean;
+  readonly toast!: UnchangedToast;
   readonly limits!: { readonly changes: number; readonly bytes: number };
   readonly autoStart!: boolean;
   readonly enabled!: boolean;

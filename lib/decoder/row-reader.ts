@@ -70,6 +70,13 @@ export class RowReader {
     return row;
   }
 
+  /** Of a column, from its text, wherever that comes from. @throws what its parser throws */
+  valueOf(name: string, text: string): unknown {
+    const index = this.relation.columns.findIndex((column) => column.name === name);
+    const { identity, parse } = this.parsers[index]!;
+    return identity ? text : parse(text);
+  }
+
   private value(reader: ByteReader, column: RelationColumn, index: number, skip: boolean): unknown {
     const kind = reader.uint8();
     if (kind === TupleKind.Null) return null;
@@ -154,7 +161,8 @@ export function changedColumns(relation: Relation, buffer: Buffer, oldStart: num
   return changed;
 }
 
-function endOfColumn(buffer: Buffer, start: number): number {
+/** Of a tuple that has been read: its bounds are known to be good. */
+export function endOfColumn(buffer: Buffer, start: number): number {
   const kind = buffer[start];
   const hasValue = kind === TupleKind.Text || kind === TupleKind.Binary;
   return hasValue ? start + 5 + buffer.readInt32BE(start + 1) : start + 1;

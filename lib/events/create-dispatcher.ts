@@ -9,6 +9,7 @@ import type { FaultHooks } from './dispatcher-options.js';
 import { EventsDispatcher } from './events.dispatcher.js';
 import { HandlerRegistry } from './handler-registry.js';
 import { HandlerRunner } from './handler-runner.js';
+import type { ToastFiller } from './toast-filler.js';
 
 /** The handlers and observables of one app, ready to take transactions. */
 export function createDispatcher(
@@ -19,10 +20,12 @@ export function createDispatcher(
   parked: ParkedStore,
   effects: EffectsStore,
   hooks: FaultHooks,
+  toast: ToastFiller | null = null,
 ): EventsDispatcher {
   const { name, limits, retry } = config;
   const runners = definitions.map(
-    (each) => new HandlerRunner(each, { app: name, retry, onExhausted: policyFor(each.kind, config.onExhausted) }),
+    (each) =>
+      new HandlerRunner(each, { app: name, retry, onExhausted: policyFor(each.kind, config.onExhausted), toast }),
   );
   return new EventsDispatcher({
     app: name,

@@ -1,6 +1,6 @@
 import { isObservable, lastValueFrom } from 'rxjs';
 import type { RowChange } from '../changes/change.js';
-import type { TransactionInfo } from '../changes/transaction.js';
+import type { CommittedTransaction, TransactionInfo } from '../changes/transaction.js';
 import { placeOfCommit } from '../changes/wal-position.js';
 import type { RoutedTable } from '../interfaces/transaction-sink.interface.js';
 import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
@@ -10,6 +10,8 @@ import type { EffectPlace } from '../interfaces/effects-store.interface.js';
 import { failedItems } from './lanes/batch-results.js';
 import type { RetryPolicy } from './failure-policy.js';
 import type { TransactionalCalls } from './effects/transactional-calls.js';
+import type { Transaction } from '../interfaces/transaction.interface.js';
+import type { ToastFiller } from './toast-filler.js';
 import type { ParkedIndex } from './parked/parked-index.js';
 
 const ONE_ITEM = [0] as const;
@@ -19,6 +21,8 @@ export interface AppHandling {
   readonly app: string;
   readonly retry: RetryPolicy;
   readonly onExhausted: OnExhausted;
+  /** Null: what the server did not send is not asked for. */
+  readonly toast: ToastFiller | null;
 }
 
 /** A change, its table as it is described, and whose row it is of. */
@@ -88,6 +92,21 @@ export class HandlerRunner {
     signal: AbortSignal,
     parkedId: string | null = null,
   ): unknown {
+    const { toast } = this.handling;
+    if (toast === null) return this.callWith(payload, transaction, attempt, signal, parkedId);
+    const filled =
+      this.definition.kind === 'transaction' ? fillWhole(toast, payload, signal) : toast.fill(payload, signal);
+    if (!isPromise(filled)) return this.callWith(filled, transaction, attempt, signal, parkedId);
+    return filled.then((whole) => this.callWith(whole, transaction, attempt, signal, parkedId));
+  }
+
+  private callWith(
+    payload: unknown,
+    transaction: TransactionInfo,
+    attempt: number,
+    signal: AbortSignal,
+    parkedId: string | null,
+  ): unknown {
     if (this.effects !== null)
       return this.callInTransaction(this.effects, payload, transaction, attempt, signal, parkedId);
     return this.invoke(payload, this.context(transaction, attempt, signal));
@@ -136,6 +155,10 @@ export class HandlerRunner {
     }
     return this.lastContext;
   }
+}
+
+function fillWhole(toast: ToastFiller, payload: unknown, signal: AbortSignal): unknown {
+  return (payload as CommittedTransaction).withChanges(toast.changesOf(payload as Transaction, signal));
 }
 
 /** What a handler of arrays returns may say that the only item has failed. */

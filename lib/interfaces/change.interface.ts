@@ -40,6 +40,11 @@ export interface UpdateChange<Row = Record<string, unknown>> extends ChangeBase<
   readonly changedColumns: readonly (keyof Row & string)[] | null;
   /** Large columns that the update did not touch and the server did not send: absent from `record`, not null. */
   readonly unchangedToast: readonly (keyof Row & string)[];
+  /**
+   * With `toast: 'reread'`, columns that the server did not send, and that `record` has as they were when the table was
+   * asked: the value may be newer than the change, or, of a table without it, older. Empty without the option.
+   */
+  readonly rereadToast: readonly (keyof Row & string)[];
 }
 
 export interface DeleteChange<Row = Record<string, unknown>> extends ChangeBase<'delete'> {

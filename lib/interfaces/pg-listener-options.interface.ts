@@ -30,6 +30,9 @@ export type OnExhausted = 'block' | 'park' | 'skip' | 'halt';
 /** `'none'`: changes that a replication origin has marked are not sent: those that were replicated in from elsewhere. */
 export type OriginFilter = 'any' | 'none';
 
+/** What becomes of values that PostgreSQL does not send, because an update did not touch them. */
+export type UnchangedToast = 'omit' | 'reread';
+
 /** What happens when changes may be missing. `'continue'`: it is recorded and told, and the stream goes on. */
 export type OnGap = 'halt' | 'continue';
 
@@ -123,6 +126,13 @@ export interface PgListenerAppOptions {
    * `timestamptz`), the app says so in its log and goes on in text. @default false
    */
   readonly binary?: boolean;
+  /**
+   * Of a large column that an update did not touch, PostgreSQL sends nothing. `'omit'`: it is absent from `record`, and named
+   * in `unchangedToast`. `'reread'`: before handlers are called, it is read from the table, by the row's replica identity;
+   * the value may be newer or older than the change, so `rereadToast` names it. What cannot be read stays absent. @default
+   * 'omit'
+   */
+  readonly toast?: UnchangedToast;
   readonly limits?: LimitsOptions;
   /** False: `PgListener.start()` starts the stream. @default true */
   readonly autoStart?: boolean;

@@ -22,6 +22,7 @@ import {
   type Row,
 } from '../decoder/pgoutput-messages.js';
 import { RelationCache, type CachedRelation } from '../decoder/relation-cache.js';
+import { rowKeyOf } from '../decoder/row-key.js';
 import type { StreamTypes } from '../decoder/stream-types.js';
 import { DecodeError } from '../errors/decode.error.js';
 import type { Borrower, DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
@@ -62,6 +63,8 @@ export interface PublisherOptions {
   /** Whether transactions come when they are prepared. */
   readonly twoPhase: boolean;
   readonly pace: StreamPace;
+  /** Whether what is not sent of a row is read from its table. @default false */
+  readonly rereadsToast?: boolean;
 }
 
 /**
@@ -218,7 +221,9 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
     this.step('Update');
     if (this.isNew()) {
       const { relation } = cached;
-      this.hand(new Update(this.transaction!, relation, this, record, oldRecord, changed, toast), cached);
+      const key =
+        toast.length === 0 || !this.options.rereadsToast ? null : rowKeyOf(cached, this.frame, this.frameStart);
+      this.hand(new Update(this.transaction!, relation, this, record, oldRecord, changed, toast, key), cached);
     }
     this.count(cached, 'update');
   }

@@ -154,7 +154,7 @@ export class ReplicationSession implements ReplicationListener {
 
   /** Resolves when the server has accepted the stream. */
   private async stream(replication: Client, facts: ServerFacts, history: StreamHistory): Promise<void> {
-    const { target, life, sink, progress, counters, format, mostStreamedBytes, twoPhase } = this.context;
+    const { target, life, sink, progress, counters, format, mostStreamedBytes, twoPhase, rereadsToast } = this.context;
     const customTypes = target.connection.types as StreamTypes['customTypes'];
     const types = { oids: new OidDatabase(facts.domains, facts.madeTypes), customTypes };
     if (life.slots.isTemporary) await format.foresee(this.plain!, this.publicationNames, types);
@@ -169,6 +169,7 @@ export class ReplicationSession implements ReplicationListener {
       mostStreamedBytes,
       twoPhase,
       pace: paceOf(() => this.server!, progress),
+      rereadsToast,
     });
     if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app: target.app });
     const command = startCommand(life.slots.name, this.publicationNames, facts.version, {

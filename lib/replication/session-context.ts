@@ -22,6 +22,7 @@ export interface SessionContext {
   /** Whether it sends them when they are prepared. */
   readonly twoPhase: boolean;
   readonly format: FormatChoice;
+  readonly rereadsToast: boolean;
   readonly sink: TransactionSink;
   readonly progress: DeliveryProgress;
   readonly counters: PublisherCounters;

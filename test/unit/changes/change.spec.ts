@@ -24,7 +24,7 @@ const EACH = {
   insert: { change: insertOf({ id: 1 }), body: { record: { id: 1 } } },
   update: {
     change: new Update(TRANSACTION, ORDERS, placeAt(3), { id: 1 }, { id: 2 }, ['id'], ['big']),
-    body: { record: { id: 1 }, oldRecord: { id: 2 }, changedColumns: ['id'], unchangedToast: ['big'] },
+    body: { record: { id: 1 }, oldRecord: { id: 2 }, changedColumns: ['id'], unchangedToast: ['big'], rereadToast: [] },
   },
   delete: { change: new Delete(TRANSACTION, ORDERS, placeAt(3), { id: 1 }), body: { oldRecord: { id: 1 } } },
   truncate: {

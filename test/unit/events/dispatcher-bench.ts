@@ -43,7 +43,7 @@ export function definitionOf({ run, ...more }: HandlerSpec): HandlerDefinition {
 }
 
 export function runnerOf(spec: HandlerSpec, retry = RETRY): HandlerRunner {
-  return new HandlerRunner(definitionOf(spec), { app: 'default', retry, onExhausted: 'block' });
+  return new HandlerRunner(definitionOf(spec), { app: 'default', retry, onExhausted: 'block', toast: null });
 }
 
 export interface BenchOptions {
