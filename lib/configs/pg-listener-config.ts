@@ -28,6 +28,12 @@ export interface ResolvedHandlerOverride {
   readonly enabled: boolean | undefined;
 }
 
+export interface ResolvedTypes {
+  readonly rich: boolean;
+  /** By a type's oid or name. */
+  readonly parsers: Readonly<Record<string, (text: string) => unknown>>;
+}
+
 /** Everything of a configuration, as `resolveConfig` works it out. */
 export interface ResolvedConfig {
   readonly name: string;
@@ -48,6 +54,7 @@ export interface ResolvedConfig {
   readonly twoPhase: boolean;
   /** Whether values travel in the binary format, where it gives what text gives. */
   readonly binary: boolean;
+  readonly types: ResolvedTypes;
   readonly limits: { readonly changes: number; readonly bytes: number };
   readonly autoStart: boolean;
   readonly enabled: boolean;
@@ -78,6 +85,7 @@ export class PgListenerConfig implements ResolvedConfig {
   readonly streaming!: boolean;
   readonly twoPhase!: boolean;
   readonly binary!: boolean;
+  readonly types!: ResolvedTypes;
   readonly limits!: { readonly changes: number; readonly bytes: number };
   readonly autoStart!: boolean;
   readonly enabled!: boolean;

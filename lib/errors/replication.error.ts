@@ -72,3 +72,24 @@ export class BinaryFormatError extends PgListenerError {
     return false;
   }
 }
+
+/**
+ * A value of a composite type has another number of attributes than is known of the type: it was altered. The catalogue is
+ * read again, and the stream begins again where the position is; nobody hears of this but the log.
+ */
+export class OutdatedTypeError extends PgListenerError {
+  readonly code = 'PG_LISTENER_OUTDATED_TYPE';
+
+  constructor(
+    message: string,
+    readonly oid: number,
+    /** So many the value has. */
+    readonly attributes: number,
+  ) {
+    super(message);
+  }
+
+  override get fatal(): boolean {
+    return false;
+  }
+}

@@ -94,6 +94,16 @@ export function keysOf(row: KeysRow): ParkedKeys {
   return { id, handler, schema: schema_name, table: table_name, keys: JSON.parse(keys) as string[] };
 }
 
+/** The oids of the types of their columns. */
+export function typesOf(rows: readonly WorkRow[]): Set<number> {
+  const oids = new Set<number>();
+  for (const relation of new Set(rows.map(({ relation }) => relation))) {
+    if (relation === null) continue;
+    for (const { typeOid } of (JSON.parse(relation) as Relation).columns) oids.add(typeOid);
+  }
+  return oids;
+}
+
 /** Reads rows of one answer: what describes a table is made once for all changes of it. */
 export class ParkedRowReader {
   private readonly described = new Map<string, CachedRelation>();
