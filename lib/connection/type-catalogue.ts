@@ -122,8 +122,8 @@ async function typeNamed(client: Client, name: string): Promise<number | null> {
     const { rows } = await client.query<{ oid: string | null }>(sql, [name]);
     return rows[0]!.oid === null ? null : Number(rows[0]!.oid);
   } catch (error) {
-    // What is no name is an error of syntax before 16.
-    if (/^(?:42|22|3F)/.test(String((error as { code?: unknown }).code))) return null;
+    // What is no name is an error of syntax before 16; one with too many dots names another database.
+    if (/^(?:42|22|3F|0A)/.test(String((error as { code?: unknown }).code))) return null;
     throw error;
   }
 }

@@ -165,7 +165,7 @@ function fitted(
 ): readonly (string | null)[] {
   if (fields.length === list.length) return fields.filter((_, index) => list[index] !== null);
   if (living === list.length && fields.length < living) {
-    return [...fields, ...new Array<null>(living - fields.length).fill(null)];
+    return [...fields, ...list.slice(fields.length).map(() => null)];
   }
   return malformed(
     `${fields.length} attributes of a composite type that has ${living} by now, and ${list.length - living} dropped ones`,

@@ -8,6 +8,7 @@ import {
   multirangeSamples,
   rangeSamples,
   SCALARS,
+  type Sample,
   type Samples,
 } from './rich-samples.js';
 
@@ -47,6 +48,12 @@ const pair = compositeSamples([
   ['yes', bool],
 ]);
 const one = compositeSamples([['only', text]]);
+/** As the server compares rows: null is more than any text. */
+const byOnly = (a: Sample, b: Sample): number => {
+  const [x, y] = [a, b].map(({ value }) => (value as { only: string | null }).only) as [string | null, string | null];
+  if (x === null || y === null) return Number(x === null) - Number(y === null);
+  return Buffer.compare(Buffer.from(x), Buffer.from(y));
+};
 const textRange = rangeSamples(text, byBytes);
 const tstzRange = rangeSamples(timestamptz, byTime);
 const textMultirange = multirangeSamples(text, byBytes);
@@ -94,7 +101,7 @@ export const RICH_COLUMNS: readonly (readonly [type: string, samples: Samples])[
   ['text_range', textRange],
   ['text_range[]', arraySamples(textRange)],
   ['float_range', rangeSamples(float8, byNumber)],
-  ['pair_range', rangeSamples(one, byBytes).map((each) => each)],
+  ['pair_range', rangeSamples(one, byOnly)],
   ['int4multirange', multirangeSamples(int, byNumber)],
   ['tstzmultirange', multirangeSamples(timestamptz, byTime)],
   ['text_multirange', textMultirange],
