@@ -19,7 +19,7 @@ export interface TypeFamily {
   readonly entries: readonly TypeEntry[];
 }
 
-const LONGEST = 120;
+const LONGEST = 160;
 
 const INTRODUCTION = `# Types
 
