@@ -1,10 +1,10 @@
 import type { Client } from 'pg';
 import { OidDatabase } from '../decoder/oid-database.js';
 import type { StreamTypes } from '../decoder/stream-types.js';
-import type { OutdatedTypeError } from '../errors/replication.error.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
+import type { Lsn } from '../protocol/lsn.js';
 import type { CustomTypes, TextParser } from '../types/type-parsers.js';
-import { readMadeTypes, readTypeNames, readTypes } from './type-catalogue.js';
+import { readMadeTypes, readTypeNames, readTypes, readWalEnd } from './type-catalogue.js';
 
 /** How an app wants values. */
 export interface ValueOptions {
@@ -30,8 +30,6 @@ export class DatabaseTypes {
   private readonly names: readonly string[];
   /** Names that no type has: told once. */
   private readonly told = new Set<string>();
-  /** Numbers of attributes of composite types, after which the catalogue was read again. */
-  private readonly judged = new Set<string>();
 
   constructor(
     private readonly options: ValueOptions,
@@ -40,10 +38,11 @@ export class DatabaseTypes {
     this.names = Object.keys(options.parsers).filter((name) => !IS_OID.test(name));
   }
 
-  /** At the beginning of a stream, whose values may be newer than what is read now. */
-  async readForStream(client: Client): Promise<LearningTypes> {
-    const isJudged = (oid: number, count: number): boolean => this.judged.has(`${oid} ${count}`);
-    return { ...(await this.read(client, true)), isJudged };
+  /** At the beginning of a stream. @param commitLsn where the transaction that is being read was committed */
+  async readForStream(client: Client, commitLsn: () => Lsn): Promise<LearningTypes> {
+    // Before the types: what was committed up to here is not newer than they are.
+    const end = await readWalEnd(client);
+    return { ...(await this.read(client, true)), isOlder: () => commitLsn() <= end };
   }
 
   /** For values that there are already, with columns of these types. */
@@ -81,11 +80,6 @@ export class DatabaseTypes {
       await this.resolveNames(client, types, false);
     }
     return isSeen;
-  }
-
-  /** The catalogue is about to be read again because of it: what comes then is held against that. */
-  outdated({ oid, attributes }: OutdatedTypeError): void {
-    this.judged.add(`${oid} ${attributes}`);
   }
 
   private async resolveNames(client: Client, { parsers }: LearningTypes, isTold: boolean): Promise<void> {

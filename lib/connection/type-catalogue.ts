@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { parseLsn, type Lsn } from '../protocol/lsn.js';
 import { FIRST_USER_OID, type CompositeAttribute, type MadeType } from '../protocol/made-type.js';
 
 /** One type as the catalogue has it. */
@@ -84,6 +85,15 @@ const IS_SEEN = `
 
 const READ_ALL = `SELECT (${typesSql(ALL)}) AS types`;
 const READ_SOME = `SELECT (${typesSql('t.oid = ANY ($1::oid[])')}) AS types, (${IS_SEEN})::text AS seen`;
+
+/** Where the log ends that is on disk, or on a standby the one that was replayed. */
+export async function readWalEnd(client: Client): Promise<Lsn> {
+  const { rows } = await client.query<{ lsn: string }>(
+    `SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+                 ELSE pg_catalog.pg_current_wal_flush_lsn() END::text AS lsn`,
+  );
+  return parseLsn(rows[0]!.lsn);
+}
 
 /** The types of users, by oid, and all domains; but for row types of tables. */
 export async function readMadeTypes(client: Client): Promise<Map<number, MadeType>> {

@@ -16,8 +16,8 @@ export interface StreamTypes {
   /** By oid: they win over all others. */
   readonly parsers?: ReadonlyMap<number, TextParser>;
   /**
-   * Whether what is known of a composite type is newer than any value with so many attributes that may come: if not, it has
-   * to be read again first. @default always
+   * Whether what is being read was committed before the catalogue was read. If not, a composite value with other attributes
+   * than are known means that the type was altered since. @default always
    */
-  readonly isJudged?: (oid: number, attributes: number) => boolean;
+  readonly isOlder?: () => boolean;
 }

@@ -104,11 +104,10 @@ class ValueParsers {
     const attributes = list.filter((each) => each !== null);
     const parts = attributes.map((each) => this.of(each.oid, depth));
     const named: AttributePart[] = attributes.map(({ name }, index) => ({ ...parts[index]!, name }));
-    const { isJudged } = this.types;
+    const { isOlder } = this.types;
     return made(parts, () =>
       compositeParser(named, (fields) => {
-        if (isJudged?.(oid, fields.length) === false)
-          throw new OutdatedTypeError(outdatedText(oid, this.types), oid, fields.length);
+        if (isOlder?.() === false) throw new OutdatedTypeError(outdatedText(oid, this.types));
         return fitted(fields, list, attributes.length);
       }),
     );

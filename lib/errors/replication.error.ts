@@ -80,15 +80,6 @@ export class BinaryFormatError extends PgListenerError {
 export class OutdatedTypeError extends PgListenerError {
   readonly code = 'PG_LISTENER_OUTDATED_TYPE';
 
-  constructor(
-    message: string,
-    readonly oid: number,
-    /** So many the value has. */
-    readonly attributes: number,
-  ) {
-    super(message);
-  }
-
   override get fatal(): boolean {
     return false;
   }

@@ -177,7 +177,7 @@ export class ReplicationSession implements ReplicationListener {
     const { target, life, sink, progress, counters, format, types: known, mostStreamedBytes, twoPhase } = this.context;
     const { app } = target;
     const client = this.plain!;
-    const types = await known.readForStream(client);
+    const types = await known.readForStream(client, () => this.publisher!.commitLsn);
     if (life.slots.isTemporary) await format.foresee(client, this.publicationNames, types, known);
     const pace = paceOf(() => this.server!, progress);
     this.publisher = new ReplicationPublisher(sink, {

@@ -105,7 +105,7 @@ export class ReplicationSupervisor {
       const error = await this.stream(signal);
       if (signal.aborted) return;
       if (error instanceof BinaryFormatError) this.context.format.fallBack(error.message);
-      else if (error instanceof OutdatedTypeError) this.readTypesAgain(error);
+      else if (error instanceof OutdatedTypeError) this.context.logger.log(error.message);
       else if (error instanceof SlotInUseError) await this.standBy(signal);
       else if (!isFatal(error)) await this.backOff(error, signal);
       const reason = this.haltReason ?? (isFatal(error) ? error : undefined);
@@ -117,12 +117,6 @@ export class ReplicationSupervisor {
       this.running = undefined;
       return this.onState('halted', { error: reason });
     }
-  }
-
-  private readTypesAgain(error: OutdatedTypeError): void {
-    const { types, logger } = this.context;
-    logger.log(error.message);
-    types.outdated(error);
   }
 
   /** One life of the stream. @returns why it ended */

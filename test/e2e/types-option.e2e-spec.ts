@@ -185,6 +185,24 @@ describe.each(VALUE_FORMATS)('the option types, values in %s', (format) => {
       expect(app.logs.find('Halted')).toBeUndefined();
     });
 
+    it('follows one that loses and gains attributes in turn, though the number of them comes again', async () => {
+      await db.query(`CREATE TYPE pair AS (a int, b text); CREATE TABLE things (id int PRIMARY KEY, value pair)`);
+      await start('rich');
+      const steps = [
+        ['ADD ATTRIBUTE c int', '(1,x,2)', { a: 1, b: 'x', c: 2 }],
+        ['DROP ATTRIBUTE b', '(1,2)', { a: 1, c: 2 }],
+        ['ADD ATTRIBUTE d int', '(1,2,3)', { a: 1, c: 2, d: 3 }],
+        ['DROP ATTRIBUTE a', '(2,3)', { c: 2, d: 3 }],
+        ['ADD ATTRIBUTE e int', '(2,3,4)', { c: 2, d: 3, e: 4 }],
+      ] as const;
+      for (const [id, [sql, value, expected]] of steps.entries()) {
+        await db.query(`ALTER TYPE pair ${sql}`);
+        await db.query(`INSERT INTO things VALUES (${id}, '${value}')`);
+        expect((await received(id + 1))[id]).toEqual({ id, value: expected });
+      }
+      expect(app.listener.stats().reconnects).toBe(steps.length);
+    });
+
     it('reads rows that are older than what the catalogue says of their composite type', async () => {
       await db.query(`CREATE TYPE pair AS (a int, b text); CREATE TABLE things (id int PRIMARY KEY, value pair)`);
       await start('rich');

@@ -68,12 +68,18 @@ function rowReader(
   oids: OidDatabase,
   depth: number,
 ): TypeReader | undefined {
-  const readers = attributes.filter((each) => each !== null).map((each) => typeReader(each.oid, oids, depth));
+  const declared = attributes.filter((each) => each !== null);
+  const readers = declared.map((each) => typeReader(each.oid, oids, depth));
   if (readers.includes(undefined)) return undefined;
   const known = new Map<number, ReadText | null>();
   const textOf = (oid: number): ReadText | null => {
     let text = known.get(oid);
-    if (text === undefined) known.set(oid, (text = typeReader(oid, oids, depth)?.text ?? null));
+    if (text === undefined) {
+      const reader = typeReader(oid, oids, depth);
+      // Of what is declared, the column's own refusal has judged.
+      const isReadable = reader?.isSessionBound === false || declared.some((each) => each.oid === oid);
+      known.set(oid, (text = isReadable ? (reader?.text ?? null) : null));
+    }
     return text;
   };
   const isWritable = readers.every((each) => each!.text !== null);

@@ -88,7 +88,7 @@ export function builtInValues(catalogue: ValueCatalogue): Record<'scalars' | 'ra
   for (const { name, type } of catalogue.columns) {
     const text = textOf(name);
     if (text === undefined) continue;
-    const kind = known.get(name)!.element !== null ? 'arrays' : /range$/.test(name) ? 'ranges' : 'scalars';
+    const kind = known.get(name)!.element !== null ? 'arrays' : name.endsWith('range') ? 'ranges' : 'scalars';
     shown[kind].push({ type, text });
   }
   return shown;
