@@ -62,6 +62,8 @@ function show(value: unknown, isZoned: boolean): string {
 /** An instant as every machine writes it. */
 function readable(value: unknown, isZoned: boolean): unknown {
   if (value instanceof Date) return as(isZoned ? `Date ${value.toISOString()}` : `Date ${localText(value)} local`);
+  // As it is: escapes would be none of its own.
+  if (typeof value === 'string') return as(`'${value}'`);
   if (Buffer.isBuffer(value)) return as(`Buffer ${value.toString('hex')}`);
   if (Array.isArray(value)) return value.map((each) => readable(each, isZoned));
   if (typeof value !== 'object' || value === null) return value;
