@@ -57,7 +57,9 @@ export type {
   RetryOptions,
   SlotOptions,
   StartupOptions,
+  TypesOptions,
 } from './interfaces/pg-listener-options.interface.js';
+export type { PgRange } from './types/rich/range.js';
 export type { ParkedChange, ParkedChanges, ParkedFilter, ParkedOutcome } from './interfaces/parked.interface.js';
 export type { GapFilter, GapKind, PgListenerGap } from './interfaces/gap.interface.js';
 export type {

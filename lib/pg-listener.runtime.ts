@@ -16,6 +16,7 @@ import type { PgListenerState, PgListenerStats, PgListenerStatus } from './inter
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
 import type { ParkedStore } from './interfaces/parked-store.interface.js';
 import type { CustomTypes } from './types/type-parsers.js';
+import { DatabaseTypes } from './connection/database-types.js';
 import { serviceName } from './configs/service-name.js';
 import { formatLsn, type Lsn } from './protocol/lsn.js';
 import { DeliveryProgress } from './replication/delivery-progress.js';
@@ -78,11 +79,13 @@ export class AppRuntime implements ListenerRuntime {
     const { name, connection, slot, service, onGap, publications, managedPublication } = config;
     const target = { app: name, connection };
     const lease = new StreamLease(slot.name);
+    const customTypes = connection.types as CustomTypes | undefined;
+    const types = new DatabaseTypes({ ...config.types, customTypes }, logger);
     this.store = new PgParkedStore(target, {
       // A temporary slot has another name each time; what is parked stays.
       slotName: slot.name ?? temporaryName(name),
       app: name,
-      customTypes: connection.types as CustomTypes | undefined,
+      types,
       lease,
       isFailover: slot.failover,
       logger,
@@ -129,6 +132,7 @@ export class AppRuntime implements ListenerRuntime {
         streaming: config.streaming,
         mostStreamedBytes: config.limits.bytes,
         twoPhase: config.twoPhase,
+        types,
         format: new FormatChoice(config.binary, logger),
         rereadsToast: config.toast === 'reread',
         sink: this.dispatcher,

@@ -9,7 +9,7 @@ import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
 import type { Row } from '../decoder/pgoutput-messages.js';
 import type { RowKey } from '../decoder/row-key.js';
-import { setColumn } from '../decoder/row-reader.js';
+import { setOwn } from '../types/rich/own-property.js';
 import type { Lsn } from '../protocol/lsn.js';
 import type { TableName, TransactionInfo } from './transaction.js';
 
@@ -134,7 +134,7 @@ export class Update extends ChangeEvent implements UpdateChange<Row> {
     const left = unchangedToast.filter((name) => !values.has(name));
     const read = unchangedToast.filter((name) => values.has(name));
     const whole = { ...record };
-    for (const name of read) setColumn(whole, name, values.get(name));
+    for (const name of read) setOwn(whole, name, values.get(name));
     return new Update(transaction, relation, this, whole, oldRecord, changedColumns, left, rowKey, read);
   }
 

@@ -3,6 +3,7 @@ import { PgListenerConfigError } from '../errors/config.error.js';
 import type { Operation } from '../interfaces/change.interface.js';
 import type { RetryOptions } from '../interfaces/pg-listener-options.interface.js';
 import { kindOf, OptionReader } from './option-reader.js';
+import { readTypesOption } from './types-option.js';
 import { PgListenerConfig, type ResolvedHandlerOverride, type ResolvedSlot } from './pg-listener-config.js';
 
 const KNOWN = [
@@ -21,6 +22,7 @@ const KNOWN = [
   'twoPhase',
   'binary',
   'toast',
+  'types',
   'limits',
   'autoStart',
   'enabled',
@@ -81,6 +83,7 @@ export function resolveConfig(name: string, options: unknown): PgListenerConfig 
     twoPhase: reader.boolean('twoPhase', given['twoPhase'], false),
     binary: reader.boolean('binary', given['binary'], false),
     toast: reader.oneOf('toast', given['toast'], 'omit', TOAST),
+    types: readTypesOption(reader, given['types']),
     limits: {
       changes: reader.number('limits.changes', limits['changes'], 10_000, { min: 1 }),
       bytes: reader.number('limits.bytes', limits['bytes'], 16 * 1024 * 1024, { min: 1024 }),

@@ -29,6 +29,12 @@ export interface ResolvedHandlerOverride {
   readonly enabled: boolean | undefined;
 }
 
+export interface ResolvedTypes {
+  readonly rich: boolean;
+  /** By a type's oid or name. */
+  readonly parsers: Readonly<Record<string, (text: string) => unknown>>;
+}
+
 /** Everything of a configuration, as `resolveConfig` works it out. */
 export interface ResolvedConfig {
   readonly name: string;
@@ -50,6 +56,7 @@ export interface ResolvedConfig {
   /** Whether values travel in the binary format, where it gives what text gives. */
   readonly binary: boolean;
   readonly toast: UnchangedToast;
+  readonly types: ResolvedTypes;
   readonly limits: { readonly changes: number; readonly bytes: number };
   readonly autoStart: boolean;
   readonly enabled: boolean;
@@ -81,6 +88,7 @@ export class PgListenerConfig implements ResolvedConfig {
   readonly twoPhase!: boolean;
   readonly binary!: boolean;
   readonly toast!: UnchangedToast;
+  readonly types!: ResolvedTypes;
   readonly limits!: { readonly changes: number; readonly bytes: number };
   readonly autoStart!: boolean;
   readonly enabled!: boolean;

@@ -1,7 +1,6 @@
 import type { Client } from 'pg';
 import { ServerSetupError } from '../errors/replication.error.js';
 import { parseLsn, type Lsn } from '../protocol/lsn.js';
-import type { MadeType } from '../protocol/made-type.js';
 import { applicationName, describeTarget, type ConnectionTarget } from './connection-target.js';
 import { readPrimaryKeys, type PrimaryKeys } from './primary-keys.js';
 import { translateServerError } from './server-errors.js';
@@ -12,9 +11,6 @@ export interface ServerFacts {
   readonly version: number;
   /** 0: the server waits for ever. */
   readonly walSenderTimeoutMs: number;
-  /** oid of each domain to that of its base type. */
-  readonly domains: ReadonlyMap<number, number>;
-  readonly madeTypes: ReadonlyMap<number, MadeType>;
   readonly primaryKeys: PrimaryKeys;
 }
 
@@ -58,8 +54,6 @@ export async function readServerFacts(client: Client, target: ConnectionTarget):
   return {
     version,
     walSenderTimeoutMs: Number(timeout),
-    domains: await readDomains(client),
-    madeTypes: await readMadeTypes(client),
     primaryKeys: await readPrimaryKeys(client),
   };
 }
@@ -115,29 +109,4 @@ export async function identifySystem(replication: Client, target: ConnectionTarg
   } catch (error) {
     throw translateServerError(error, target, 'replication');
   }
-}
-
-/** oid of each domain to that of its base type. */
-export async function readDomains(client: Client): Promise<Map<number, number>> {
-  const { rows } = await client.query<{ oid: string; base: string }>(
-    `SELECT oid::text AS oid, typbasetype::text AS base FROM pg_catalog.pg_type WHERE typtype = 'd'`,
-  );
-  return new Map(rows.map((row) => [Number(row.oid), Number(row.base)]));
-}
-
-/**
- * Enums, arrays and ranges that users made, by oid: what the binary format has to know. Not those of a length of their
- * own, such as `point`, which only look like arrays.
- */
-export async function readMadeTypes(client: Client): Promise<Map<number, MadeType>> {
-  const { rows } = await client.query<{ oid: string; kind: MadeType['kind']; of: string | null }>(
-    `SELECT t.oid::text AS oid, k.kind, k.of::text AS of
-       FROM pg_catalog.pg_type t,
-            LATERAL (SELECT 'enum' AS kind, NULL::oid AS of WHERE t.typtype = 'e'
-                     UNION ALL SELECT 'array', t.typelem WHERE t.typcategory = 'A' AND t.typlen = -1 AND t.typelem <> 0
-                     UNION ALL SELECT 'range', r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid
-                     UNION ALL SELECT 'multirange', r.rngtypid FROM pg_catalog.pg_range r WHERE r.rngmultitypid = t.oid) k
-      WHERE t.oid >= 16384`,
-  );
-  return new Map(rows.map(({ oid, kind, of }) => [Number(oid), kind === 'enum' ? { kind } : { kind, of: Number(of) }]));
 }

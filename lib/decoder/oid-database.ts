@@ -1,5 +1,8 @@
-import type { MadeType } from '../protocol/made-type.js';
+import { FIRST_USER_OID, type MadeType } from '../protocol/made-type.js';
 import type { TypeMessage } from './pgoutput-messages.js';
+
+/** Types of users refer to each other; never this deep. */
+const DEEPEST = 32;
 
 /**
  * What is known of types by oid. Built-in types need no entry: node-postgres' parsers are keyed by oid. Domains do,
@@ -7,29 +10,43 @@ import type { TypeMessage } from './pgoutput-messages.js';
  */
 export class OidDatabase {
   private readonly names = new Map<number, string>();
+  private readonly made: Map<number, MadeType>;
 
   /**
    * @param domains oid of each domain to the oid of its base type, from pg_type (typbasetype)
-   * @param made types that users made of others, which the binary format needs
+   * @param made types that users made of others
    */
   constructor(
-    private readonly domains: ReadonlyMap<number, number> = new Map(),
-    private readonly made: ReadonlyMap<number, MadeType> = new Map(),
-  ) {}
+    domains: ReadonlyMap<number, number> = new Map(),
+    made: ReadonlyMap<number, MadeType> = new Map<number, MadeType>(),
+  ) {
+    this.made = new Map(made);
+    for (const [oid, of] of domains) this.made.set(oid, { kind: 'domain', of });
+  }
 
   /** The oid by which node-postgres would choose the parser: a domain over a domain goes all the way down. */
   baseTypeOid(oid: number): number {
     let base = oid;
-    for (let depth = 0; depth < 32; depth++) {
-      const next = this.domains.get(base);
-      if (next === undefined) return base;
-      base = next;
+    for (let depth = 0; depth < DEEPEST; depth++) {
+      const type = this.made.get(base);
+      if (type?.kind !== 'domain') return base;
+      base = type.of;
     }
     return base;
   }
 
   madeType(oid: number): MadeType | undefined {
     return this.made.get(oid);
+  }
+
+  /** What the catalogue says now. */
+  add(made: ReadonlyMap<number, MadeType>): void {
+    for (const [oid, type] of made) this.made.set(oid, type);
+  }
+
+  /** Those of users that nothing is known of. */
+  unknown(oids: Iterable<number>): number[] {
+    return [...new Set(oids)].filter((oid) => oid >= FIRST_USER_OID && !this.made.has(oid));
   }
 
   /** From a Type message: the server sends one before the first Relation that uses a user-defined type. */

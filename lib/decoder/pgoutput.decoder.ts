@@ -1,4 +1,5 @@
 import { ByteReader } from '../protocol/byte-reader.js';
+import { setOwn } from '../types/rich/own-property.js';
 import {
   MESSAGE_NAMES,
   OperationBit,
@@ -22,7 +23,7 @@ import {
 } from './pgoutput-messages.js';
 import type { OidDatabase } from './oid-database.js';
 import type { CachedRelation, RelationCache } from './relation-cache.js';
-import { changedColumns, setColumn } from './row-reader.js';
+import { changedColumns } from './row-reader.js';
 import {
   readBegin,
   readBeginPrepare,
@@ -285,7 +286,7 @@ function fillFromOldRow(relation: Relation, record: Row, oldRecord: Row): Row {
   const whole: Row = {};
   for (const { name } of relation.columns) {
     const source = Object.hasOwn(record, name) ? record : oldRecord;
-    if (Object.hasOwn(source, name)) setColumn(whole, name, source[name]);
+    if (Object.hasOwn(source, name)) setOwn(whole, name, source[name]);
   }
   return whole;
 }

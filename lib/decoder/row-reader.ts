@@ -1,10 +1,11 @@
 import type { ByteReader } from '../protocol/byte-reader.js';
-import { BinaryFormatError } from '../errors/replication.error.js';
-import { columnParser, type ColumnParser } from '../types/type-parsers.js';
+import { BinaryFormatError, OutdatedTypeError } from '../errors/replication.error.js';
+import { setOwn } from '../types/rich/own-property.js';
 import { binaryColumn, refusalText, type BinaryColumn } from './binary/column-reader.js';
 import type { Relation, RelationColumn, Row } from './pgoutput-messages.js';
 import { compileRowReader } from './row-reader.compiler.js';
 import type { StreamTypes } from './stream-types.js';
+import { valueParser, type ValueParser } from './value-parser.js';
 
 /** Kinds of a column in TupleData (manual, section 54.9). */
 export const TupleKind = {
@@ -26,7 +27,7 @@ export type ReadRow = (reader: ByteReader) => Row;
 export class RowReader {
   /** Columns of the last row whose unchanged TOAST value the server did not send: absent from the row. */
   unchangedToast: readonly string[] = NOTHING;
-  private readonly parsers: readonly ColumnParser[];
+  private readonly parsers: readonly ValueParser[];
   private readonly compiled: ReadRow | undefined;
   private binaries: readonly BinaryColumn[] | undefined;
 
@@ -35,8 +36,7 @@ export class RowReader {
     private readonly relation: Relation,
     private readonly types: StreamTypes,
   ) {
-    const { oids, customTypes } = types;
-    this.parsers = relation.columns.map((column) => columnParser(oids.baseTypeOid(column.typeOid), customTypes));
+    this.parsers = relation.columns.map((column) => valueParser(column.typeOid, types));
     const otherwise: ReadRow = (reader) => this.interpret(reader);
     if (types.format === 'binary') this.binaries = this.binaryColumns(true);
     this.compiled = compileRowReader(relation.columns, this.parsers, otherwise, this.binaries);
@@ -64,7 +64,7 @@ export class RowReader {
       const column = columns[index]!;
       const value = this.value(reader, column, index, keyOnly && !column.isKey);
       if (value === UNCHANGED) (unchanged ??= []).push(column.name);
-      else if (!keyOnly || column.isKey) setColumn(row, column.name, value);
+      else if (!keyOnly || column.isKey) setOwn(row, column.name, value);
     }
     if (!keyOnly) this.unchangedToast = unchanged ?? NOTHING;
     return row;
@@ -93,6 +93,7 @@ export class RowReader {
     try {
       return parser.parse(text);
     } catch (cause) {
+      if (cause instanceof OutdatedTypeError) throw cause;
       const { schema, table } = this.relation;
       return reader.fail(
         `the type parser for oid ${column.typeOid} threw on a value of ${schema}.${table}, column "${column.name}"`,
@@ -110,6 +111,7 @@ export class RowReader {
     try {
       return this.binaries[index]!.read(reader.buffer, from, from + length);
     } catch (cause) {
+      if (cause instanceof OutdatedTypeError) throw cause;
       const { schema, table } = this.relation;
       const where = `${schema}.${table}, column "${column.name}"`;
       if (cause instanceof BinaryFormatError && this.types.format === 'binary')
@@ -129,15 +131,6 @@ export class RowReader {
 }
 
 const UNCHANGED = Symbol('unchanged TOAST');
-
-/** Plain assignment of `__proto__` would set the prototype instead of a column. */
-export function setColumn(row: Row, name: string, value: unknown): void {
-  if (name === '__proto__') {
-    Object.defineProperty(row, name, { value, enumerable: true, configurable: true, writable: true });
-  } else {
-    row[name] = value;
-  }
-}
 
 /**
  * Names of the columns whose sent bytes differ between the old and the new tuple of one update. Bytes, not parsed

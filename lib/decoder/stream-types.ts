@@ -1,4 +1,4 @@
-import type { CustomTypes } from '../types/type-parsers.js';
+import type { CustomTypes, TextParser } from '../types/type-parsers.js';
 import type { OidDatabase } from './oid-database.js';
 
 /** What the server was asked for. In `binary` it still sends text where a type has no other form. */
@@ -11,4 +11,13 @@ export interface StreamTypes {
   readonly customTypes?: CustomTypes | undefined;
   /** @default 'text' */
   readonly format?: StreamFormat;
+  /** Whether what node-postgres leaves as text becomes a structure. @default false */
+  readonly rich?: boolean;
+  /** By oid: they win over all others. */
+  readonly parsers?: ReadonlyMap<number, TextParser>;
+  /**
+   * Whether what is being read was committed before the catalogue was read. If not, a composite value with other attributes
+   * than are known means that the type was altered since. @default always
+   */
+  readonly isOlder?: () => boolean;
 }

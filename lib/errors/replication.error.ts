@@ -72,3 +72,15 @@ export class BinaryFormatError extends PgListenerError {
     return false;
   }
 }
+
+/**
+ * A value of a composite type has another number of attributes than is known of the type: it was altered. The catalogue is
+ * read again, and the stream begins again where the position is; nobody hears of this but the log.
+ */
+export class OutdatedTypeError extends PgListenerError {
+  readonly code = 'PG_LISTENER_OUTDATED_TYPE';
+
+  override get fatal(): boolean {
+    return false;
+  }
+}

@@ -62,6 +62,21 @@ export interface ParkedOptions {
   readonly retryEveryMs?: number;
 }
 
+/** How values are read, beyond what a query through node-postgres gives. */
+export interface TypesOptions {
+  /**
+   * Whether what node-postgres leaves as text becomes a JavaScript structure: arrays of any type, composite types, ranges and
+   * multiranges, `hstore`, domains over them, each in the other. @default false
+   */
+  readonly rich?: boolean;
+  /**
+   * Parsers of this app's own, from the text form of a type: by its oid, or by its name as in SQL (`int8`, `mood`,
+   * `shop.mood`, `"Mood"`, `mood[]`). A name without a schema is one of `pg_catalog`, or else of `public`. They win over all
+   * others; a domain's own over that of its base type; with `rich`, also where the type is within another.
+   */
+  readonly parsers?: Readonly<Record<string | number, (text: string) => unknown>>;
+}
+
 /** Values for one handler that are known only at run time; they win over the decorator's. */
 export interface HandlerOverride {
   readonly tables?: string | readonly string[];
@@ -133,6 +148,11 @@ export interface PgListenerAppOptions {
    * 'omit'
    */
   readonly toast?: UnchangedToast;
+  /**
+   * How values are read. By default each is what `SELECT` through the application's own node-postgres gives; `'rich'`, short
+   * for `{ rich: true }`, makes structures of what that leaves as text.
+   */
+  readonly types?: 'rich' | TypesOptions;
   readonly limits?: LimitsOptions;
   /** False: `PgListener.start()` starts the stream. @default true */
   readonly autoStart?: boolean;

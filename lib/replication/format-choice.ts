@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { binaryRefusal, refusalText } from '../decoder/binary/column-reader.js';
-import type { StreamFormat, StreamTypes } from '../decoder/stream-types.js';
+import type { DatabaseTypes, LearningTypes } from '../connection/database-types.js';
+import type { StreamFormat } from '../decoder/stream-types.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 
 const COLUMNS = `
@@ -34,13 +35,29 @@ export class FormatChoice {
    * Falls back for a column that there is already. For a temporary slot: it ends with its connection, and so would the
    * change that tells of the column.
    */
-  async foresee(plain: Client, publicationNames: readonly string[], { oids, customTypes }: StreamTypes): Promise<void> {
+  async foresee(
+    plain: Client,
+    publicationNames: readonly string[],
+    types: LearningTypes,
+    known: DatabaseTypes,
+  ): Promise<void> {
     if (this.format === 'text') return;
     const { rows } = await plain.query<{ table: string; column: string; oid: string }>(COLUMNS, [publicationNames]);
+    await known.learn(
+      plain,
+      types,
+      rows.map(({ oid }) => Number(oid)),
+      null,
+    );
     for (const { table, column, oid } of rows) {
-      const refusal = binaryRefusal(Number(oid), oids, customTypes);
+      const refusal = binaryRefusal(Number(oid), types);
       if (refusal !== undefined) return this.fallBack(refusalText(table, column, refusal));
     }
+  }
+
+  /** @param setting what the connection itself asks for is kept, and no binary form knows of it */
+  asked(setting: string | undefined): void {
+    if (setting !== undefined) this.fallBack(`the connection asks for ${setting}`);
   }
 
   /** @param reason names the column and its type, where it is one */

@@ -34,13 +34,12 @@ import { AckTracker, type AckUnit } from './ack-tracker.js';
 import type { DeliveryProgress } from './delivery-progress.js';
 import { StreamedTransactions, type CommittedTarget, type StreamPace } from './in-progress/streamed-transactions.js';
 import { routedTable } from './row-identity.js';
+import { truncateOf, TRUNCATE_FLAGS } from './truncate-message.js';
+import type { TypeLearner } from './type-learner.js';
 
 const NO_ROUTE = { mask: 0 };
 /** The manual's name of the message that brings an operation. */
 const MESSAGE_OF = { insert: 'Insert', update: 'Update', delete: 'Delete', truncate: 'Truncate' } as const;
-
-/** Where the flags of a Truncate stand: behind its type and the number of tables. */
-const TRUNCATE_FLAGS = 5;
 
 /** Counts of one app, across its connections. */
 export interface PublisherCounters {
@@ -65,6 +64,8 @@ export interface PublisherOptions {
   readonly pace: StreamPace;
   /** Whether what is not sent of a row is read from its table. @default false */
   readonly rereadsToast?: boolean;
+  /** Absent: all types are known. */
+  readonly learner?: TypeLearner;
 }
 
 /**
@@ -198,7 +199,13 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
     if (this.transaction !== null) this.transaction.origin = name;
   }
 
-  relation(relation: CachedRelation): void {
+  relation(cached: CachedRelation): void {
+    this.route(cached);
+    const { receivingXid: xid } = this.streamed;
+    this.options.learner?.met(cached.relation, xid ?? this.transaction?.xid ?? null, xid !== null);
+  }
+
+  route(relation: CachedRelation): void {
     const { sink, options } = this;
     const isOurs = relation.relation.schema === OWN_SCHEMA;
     relation.interest = isOurs ? NO_ROUTE : sink.route(routedTable(relation.relation, options.primaryKeys));
@@ -347,14 +354,4 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   private outOfPlace(messageType: string, what: string): never {
     throw new DecodeError(what, { messageType, offset: 0 });
   }
-}
-
-/** A Truncate may name several tables; what is kept is for one of them. */
-function truncateOf(relationId: number, flags: number): Buffer {
-  const message = Buffer.alloc(10);
-  message[0] = PgOutputMessage.Truncate;
-  message.writeInt32BE(1, 1);
-  message[TRUNCATE_FLAGS] = flags;
-  message.writeUInt32BE(relationId, 6);
-  return message;
 }

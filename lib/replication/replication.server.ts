@@ -74,11 +74,11 @@ export class ReplicationServer {
   private readonly liveness: Liveness;
   private readonly pacer: ReadPacer;
   private isPaused = false;
-  /** Not even what has come is to be read. */
-  private isOnHold = false;
+  /** Above 0: not even what has come is to be read. */
+  private holds = 0;
   private bytesOfRead = 0;
   private readonly patience = new Patience(
-    () => this.frames.isHeld && !this.isOnHold,
+    () => this.frames.isHeld && this.holds === 0,
     () => this.readHeld(),
   );
   private leavingBecause: Error | undefined;
@@ -146,17 +146,17 @@ export class ReplicationServer {
   /** What made the stream wait is done: reads on where it stopped. */
   goOn(): void {
     this.patience.gotOn();
-    if (this.frames.isHeld && !this.isOnHold) this.readHeld();
+    if (this.frames.isHeld && this.holds === 0) this.readHeld();
   }
 
-  /** What follows the message that is being read waits for `release`, however long: it must not come before. */
+  /** What follows the message that is being read waits, however long, for as many calls of `release` as of this. */
   hold(): void {
-    this.isOnHold = true;
+    this.holds++;
   }
 
   release(): void {
-    this.isOnHold = false;
-    if (this.frames.isHeld) this.readHeld();
+    this.holds = Math.max(0, this.holds - 1);
+    if (this.frames.isHeld && this.holds === 0) this.readHeld();
   }
 
   /** Confirms what may be confirmed, ends the stream in good order and closes the connection. Never rejects. */
@@ -167,7 +167,7 @@ export class ReplicationServer {
       this.liveness.flush();
       this.liveness.close();
       this.write(COPY_DONE);
-      this.isOnHold = false;
+      this.holds = 0;
       this.patience.lose();
       this.resume();
       const impatient = setTimeout(() => this.socket.destroy(), patienceMs);
@@ -240,7 +240,7 @@ export class ReplicationServer {
   private onFrame(type: number, buffer: Buffer, start: number, end: number): Next {
     if (type === BackendMessage.CopyData) {
       const isBusy = this.state === 'streaming' && this.onCopyData(buffer, start, end);
-      const isWaiting = this.isOnHold || (isBusy && this.patience.suffices());
+      const isWaiting = this.holds > 0 || (isBusy && this.patience.suffices());
       return isWaiting && this.state === 'streaming' ? Next.Hold : Next.GoOn;
     }
     switch (type) {

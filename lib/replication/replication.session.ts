@@ -1,19 +1,18 @@
 import { asError } from '../errors/as-error.js';
 import type { Client } from 'pg';
-import { OidDatabase } from '../decoder/oid-database.js';
 import { BinaryFormatError, ConnectionError, SlotInUseError } from '../errors/replication.error.js';
 import { sqlState } from '../errors/sql-state.js';
 import type { InProgressStats } from '../interfaces/status.interface.js';
 import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { Lsn } from '../protocol/lsn.js';
 import type { ServerReport } from '../protocol/server-report.js';
-import type { StreamTypes } from '../decoder/stream-types.js';
 import { closeClient, connectPlain, connectReplication, socketOf } from '../connection/connection.js';
 import { paceOf } from './in-progress/pace.js';
 import { ReplicationPublisher } from './replication.publisher.js';
 import type { SessionContext } from './session-context.js';
 import { ShutdownGrace } from './shutdown-grace.js';
 import { startCommand } from './start-command.js';
+import { TypeLearner } from './type-learner.js';
 import { ReplicationServer, type ReplicationListener } from './replication.server.js';
 import { translateServerError } from '../connection/server-errors.js';
 import { identifySystem, readServerFacts, requireOrigins, type ServerFacts } from '../connection/server-facts.js';
@@ -129,7 +128,7 @@ export class ReplicationSession implements ReplicationListener {
     // After the publications: what a standby hears of new tables is published before it takes over.
     if (found.slot !== null && found.slot.holder !== null) throw await life.busy(plain, found.slot.holder);
     const replication = (this.replication = await connectReplication(target, this.giveUp.signal));
-    this.keepFormat(await pinSessionSettings(replication));
+    this.context.format.asked(await pinSessionSettings(replication));
     const identity = await identifySystem(replication, target);
     // Before anything is judged, which may end in an error: nothing of a history that is gone may be recorded here, and
     // the next time the log may be as long as it was.
@@ -154,12 +153,14 @@ export class ReplicationSession implements ReplicationListener {
 
   /** Resolves when the server has accepted the stream. */
   private async stream(replication: Client, facts: ServerFacts, history: StreamHistory): Promise<void> {
-    const { target, life, sink, progress, counters, format, mostStreamedBytes, twoPhase, rereadsToast } = this.context;
-    const customTypes = target.connection.types as StreamTypes['customTypes'];
-    const types = { oids: new OidDatabase(facts.domains, facts.madeTypes), customTypes };
-    if (life.slots.isTemporary) await format.foresee(this.plain!, this.publicationNames, types);
+    const { target, life, sink, progress, counters, format, types: known, mostStreamedBytes, twoPhase } = this.context;
+    const { app } = target;
+    const client = this.plain!;
+    const types = await known.readForStream(client, () => this.publisher!.commitLsn);
+    if (life.slots.isTemporary) await format.foresee(client, this.publicationNames, types, known);
+    const pace = paceOf(() => this.server!, progress);
     this.publisher = new ReplicationPublisher(sink, {
-      app: target.app,
+      app,
       types: { ...types, format: format.current },
       progress,
       counters,
@@ -168,10 +169,11 @@ export class ReplicationSession implements ReplicationListener {
       received: (lsn) => this.server!.noteReceived(lsn),
       mostStreamedBytes,
       twoPhase,
-      pace: paceOf(() => this.server!, progress),
-      rereadsToast,
+      pace,
+      rereadsToast: this.context.rereadsToast,
+      learner: new TypeLearner({ app, client, known, types, pace }),
     });
-    if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app: target.app });
+    if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app });
     const command = startCommand(life.slots.name, this.publicationNames, facts.version, {
       ...this.context,
       format: format.current,
@@ -189,11 +191,6 @@ export class ReplicationSession implements ReplicationListener {
     };
     sink.hold();
     await this.server.start(command).catch((error: unknown) => this.explainStart(error));
-  }
-
-  /** What the connection itself asks for is kept, and no binary form knows of it. */
-  private keepFormat(asked: string | undefined): void {
-    if (asked !== undefined) this.context.format.fallBack(`the connection asks for ${asked}`);
   }
 
   private async explainStart(error: unknown): Promise<never> {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { PgListenerError } from '../errors/pg-listener.error.js';
-import { BinaryFormatError, SlotInUseError } from '../errors/replication.error.js';
+import { BinaryFormatError, OutdatedTypeError, SlotInUseError } from '../errors/replication.error.js';
 import type { InProgressStats, PgListenerState } from '../interfaces/status.interface.js';
 import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
 import { backoffDelay, RECONNECT_BACKOFF } from './backoff.js';
@@ -31,7 +31,7 @@ export type StateListener = (state: PgListenerState, details: StateDetails) => v
  * |---|---|---|
  * | idle | | `start()` → connecting |
  * | connecting | start, a free slot, the end of a wait | stream runs → streaming; slot busy → standby; error → backing-off or halted |
- * | streaming | START_REPLICATION accepted, and the slot taken over | another format is needed → connecting; connection lost → backing-off; taken over by another process → standby; fault or gap → halted |
+ * | streaming | START_REPLICATION accepted, and the slot taken over | another format is needed, or types have to be read again → connecting; connection lost → backing-off; taken over by another process → standby; fault or gap → halted |
  * | standby | another process holds the slot | slot free → connecting; server gone → backing-off |
  * | backing-off | an error that time may mend | delay over → connecting |
  * | halted | an error that time cannot mend | `start()` → connecting |
@@ -109,6 +109,7 @@ export class ReplicationSupervisor {
       const error = await this.stream(signal);
       if (signal.aborted) return;
       if (error instanceof BinaryFormatError) this.context.format.fallBack(error.message);
+      else if (error instanceof OutdatedTypeError) this.context.logger.log(error.message);
       else if (error instanceof SlotInUseError) await this.standBy(signal);
       else if (!isFatal(error)) await this.backOff(error, signal);
       const reason = this.haltReason ?? (isFatal(error) ? error : undefined);

@@ -1,4 +1,5 @@
 import type { ConnectionTarget } from '../connection/connection-target.js';
+import type { DatabaseTypes } from '../connection/database-types.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { OriginFilter } from '../interfaces/pg-listener-options.interface.js';
 import type { TransactionSink } from '../interfaces/transaction-sink.interface.js';
@@ -21,6 +22,7 @@ export interface SessionContext {
   readonly mostStreamedBytes: number;
   /** Whether it sends them when they are prepared. */
   readonly twoPhase: boolean;
+  readonly types: DatabaseTypes;
   readonly format: FormatChoice;
   readonly rereadsToast: boolean;
   readonly sink: TransactionSink;

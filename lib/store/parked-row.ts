@@ -1,4 +1,3 @@
-import type { Client } from 'pg';
 import { asChange, type ChangePlace, type RowChange } from '../changes/change.js';
 import { readImage } from '../changes/image-reader.js';
 import { LogicalMessageEvent } from '../changes/logical-message.js';
@@ -6,11 +5,8 @@ import { messageImage, readMessageImage } from '../changes/message-image.js';
 import { parkedErrorText } from '../changes/parking.js';
 import { canonicalTable } from '../changes/table-pattern.js';
 import { TransactionInfo } from '../changes/transaction.js';
-import { readDomains, readMadeTypes } from '../connection/server-facts.js';
-import type { CustomTypes } from '../types/type-parsers.js';
 import type { Relation } from '../decoder/pgoutput-messages.js';
-import { OidDatabase } from '../decoder/oid-database.js';
-import { RelationCache, type CachedRelation } from '../decoder/relation-cache.js';
+import type { RelationCache, CachedRelation } from '../decoder/relation-cache.js';
 import { ParkingError } from '../errors/delivery.error.js';
 import type { ParkedChange } from '../interfaces/parked.interface.js';
 import type { ParkedKeys, ParkedWork, ParkingRequest } from '../interfaces/parked-store.interface.js';
@@ -98,20 +94,24 @@ export function keysOf(row: KeysRow): ParkedKeys {
   return { id, handler, schema: schema_name, table: table_name, keys: JSON.parse(keys) as string[] };
 }
 
+/** The oids of the types of their columns. */
+export function typesOf(rows: readonly WorkRow[]): Set<number> {
+  const oids = new Set<number>();
+  for (const relation of new Set(rows.map(({ relation }) => relation))) {
+    if (relation === null) continue;
+    for (const { typeOid } of (JSON.parse(relation) as Relation).columns) oids.add(typeOid);
+  }
+  return oids;
+}
+
 /** Reads rows of one answer: what describes a table is made once for all changes of it. */
 export class ParkedRowReader {
   private readonly described = new Map<string, CachedRelation>();
 
-  private constructor(
+  constructor(
     private readonly app: string,
     private readonly relations: RelationCache,
   ) {}
-
-  /** With the parsers that are set now, and the types that there are now. */
-  static async open(client: Client, app: string, customTypes: CustomTypes | undefined): Promise<ParkedRowReader> {
-    const oids = new OidDatabase(await readDomains(client), await readMadeTypes(client));
-    return new ParkedRowReader(app, new RelationCache({ oids, customTypes }));
-  }
 
   /** @throws DecodeError where a type parser of this process fails on a value */
   work(row: WorkRow): ParkedWork {

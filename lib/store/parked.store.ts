@@ -1,7 +1,8 @@
 import type { Client } from 'pg';
 import { checkFilter, parkedErrorText, parkingIdentity, type CheckedFilter } from '../changes/parking.js';
 import type { ConnectionTarget } from '../connection/connection-target.js';
-import type { CustomTypes } from '../types/type-parsers.js';
+import type { DatabaseTypes } from '../connection/database-types.js';
+import { RelationCache } from '../decoder/relation-cache.js';
 import { asError } from '../errors/as-error.js';
 import { ParkingError } from '../errors/delivery.error.js';
 import { PgListenerError } from '../errors/pg-listener.error.js';
@@ -23,6 +24,7 @@ import { ensureOwnTables } from './own-tables.js';
 import {
   keysOf,
   ParkedRowReader,
+  typesOf,
   parkParameters,
   plainParameters,
   plainText,
@@ -49,8 +51,8 @@ export interface PgParkedStoreOptions {
   /** What is parked is kept under this name, and found again under it. */
   readonly slotName: string;
   readonly app: string;
-  /** Parsers of the connection (`connection.types`), for reading what is parked. */
-  readonly customTypes: CustomTypes | undefined;
+  /** By what is parked is read. */
+  readonly types: DatabaseTypes;
   readonly lease: StreamLease;
   /** The slot is synchronised to standbys: what is parked must be there too before the position is. */
   readonly isFailover: boolean;
@@ -156,7 +158,7 @@ export class PgParkedStore implements ParkedStore {
     const checked = checkFilter(filter);
     const rows = await this.query<WorkRow>(sql.LIST, [...this.filtered(checked), checked.limit]);
     if (rows.length === 0) return [];
-    const reader = await this.reader();
+    const reader = await this.reader(rows);
     return rows.map((row) => reader.change(row));
   }
 
@@ -298,7 +300,7 @@ export class PgParkedStore implements ParkedStore {
 
   private async readAll(ids: readonly string[]): Promise<{ work: ParkedWork[]; failures: number }> {
     const rows = await this.query<WorkRow>(sql.READ, [this.options.slotName, ids]);
-    const reader = await this.reader();
+    const reader = await this.reader(rows);
     const work: ParkedWork[] = [];
     for (const row of rows) {
       try {
@@ -325,9 +327,11 @@ export class PgParkedStore implements ParkedStore {
     return [...this.unreadable].filter((id) => asked?.includes(id) !== true);
   }
 
-  private reader(): Promise<ParkedRowReader> {
-    const { app, customTypes } = this.options;
-    return this.ask(true, (client) => ParkedRowReader.open(client, app, customTypes));
+  /** With the parsers that are set now, and the types that there are now. */
+  private async reader(rows: readonly WorkRow[]): Promise<ParkedRowReader> {
+    const { app, types } = this.options;
+    const known = await this.ask(true, (client) => types.readFor(client, typesOf(rows)));
+    return new ParkedRowReader(app, new RelationCache(known));
   }
 
   private filtered(filter: CheckedFilter): unknown[] {

@@ -38,3 +38,13 @@ export function columnParser(oid: number, custom?: CustomTypes): ColumnParser {
   const parse = source.getTypeParser(oid, 'text') as TextParser;
   return { parse, identity: (parse as unknown) === NO_PARSER, ascii: ASCII_OIDS.has(oid) };
 }
+
+/** Whether a parser makes arrays of texts, as node-postgres' own for some types do, such as `numrange[]`. */
+export function readsTextArrays(parse: TextParser): boolean {
+  try {
+    const found = parse('{"(1,2]",NULL,x}');
+    return Array.isArray(found) && found.length === 3 && found[0] === '(1,2]' && found[1] === null && found[2] === 'x';
+  } catch {
+    return false;
+  }
+}

@@ -150,9 +150,11 @@ describe('the binary format', () => {
       await givesWay(reason, value);
     });
 
-    it('a composite type', async () => {
-      await db.query(`CREATE TYPE pair AS (a int, b text); CREATE TABLE trouble (id int PRIMARY KEY, value pair)`);
-      await givesWay(/of type public\.pair: its binary form is not known$/, `'(1,x)'`);
+    it('a composite type with an instant in it', async () => {
+      await db.query(
+        `CREATE TYPE pair AS (a int, b timestamptz); CREATE TABLE trouble (id int PRIMARY KEY, value pair)`,
+      );
+      await givesWay(/of type public\.pair: its text depends on the session$/, `'(1,now)'`);
     });
 
     it('a base type, as extensions have them', async () => {
@@ -170,16 +172,6 @@ describe('the binary format', () => {
       await givesWay(/of type timestamp with time zone: its text .* and a type parser reads it$/, insert, {
         connection: { connectionString: db.url, types },
       });
-    });
-
-    it('an enum that is made while the stream runs', async () => {
-      const recorder = slowRecorder('*', 0);
-      const app = await start(recorder, { publications: ['everything'] });
-      await db.query(`CREATE TYPE mood AS ENUM ('o k'); CREATE TABLE late (id int PRIMARY KEY, value mood)`);
-      await db.query(`INSERT INTO late VALUES (1, 'o k')`);
-      await waitFor(() => recorder.changes.length === 1, 'the change');
-      expect((recorder.changes[0] as InsertChange).record).toEqual({ id: 1, value: 'o k' });
-      expect(linesOf(app)).toHaveLength(1);
     });
 
     it('a type that the server cannot send, in a table that nobody listens to (42883)', async () => {

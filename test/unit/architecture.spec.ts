@@ -26,7 +26,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   decoder: { ours: ['protocol', 'types', 'errors'] },
   changes: { ours: ['decoder', 'protocol', 'types', 'interfaces', 'errors'] },
   configs: { ours: ['interfaces', 'errors'], outside: NEST, outsideTypes: ['pg'] },
-  connection: { ours: ['changes', 'protocol', 'interfaces', 'errors'], outside: ['pg'] },
+  connection: { ours: ['changes', 'decoder', 'types', 'protocol', 'interfaces', 'errors'], outside: ['pg'] },
   publications: { ours: ['connection', 'changes', 'interfaces', 'errors'], outside: ['pg'] },
   store: {
     ours: ['connection', 'changes', 'decoder', 'protocol', 'types', 'configs', 'interfaces', 'errors'],

@@ -1,3 +1,4 @@
+import type { MadeType } from '../../protocol/made-type.js';
 import { versionedText, tsqueryText, tsvectorText } from './documents.js';
 import { float4Text, float8Text } from './float-text.js';
 import { boxText, circleText, lineText, lsegText, pathText, pointText, polygonText } from './geometry.js';
@@ -127,3 +128,27 @@ export const BUILT_IN_RANGES: readonly BuiltInRange[] = (
 
 /** Without a send function: the server sends their text, whatever the format. Not so for arrays of them. */
 export const ALWAYS_TEXT: ReadonlySet<number> = new Set([1033 /* aclitem */, 3642 /* gtsvector */]);
+
+const ACLITEM = { oid: 1033, arrayOid: 1034 };
+
+/** What a built-in array, range or multirange is made of; undefined: it is none of them. */
+export function builtInShape(oid: number): MadeType | undefined {
+  return SHAPES.get(oid);
+}
+
+const SHAPES: ReadonlyMap<number, MadeType> = builtInShapes();
+
+function builtInShapes(): Map<number, MadeType> {
+  const shapes = new Map<number, MadeType>();
+  const array = (oid: number, of: number): unknown =>
+    shapes.set(oid, { kind: 'array', of, delimiter: of === BOX ? ';' : ',' });
+  for (const [oid, { arrayOid }] of BUILT_IN) array(arrayOid, oid);
+  for (const { oid, arrayOid } of [INT2_VECTOR, OID_VECTOR, ACLITEM]) array(arrayOid, oid);
+  for (const { oid, arrayOid, subtype, multirangeOid, multirangeArrayOid } of BUILT_IN_RANGES) {
+    shapes.set(oid, { kind: 'range', of: subtype });
+    shapes.set(multirangeOid, { kind: 'multirange', of: oid });
+    array(arrayOid, oid);
+    array(multirangeArrayOid, multirangeOid);
+  }
+  return shapes;
+}

@@ -1,6 +1,8 @@
-import { columnParser, type ColumnParser, type CustomTypes } from '../../types/type-parsers.js';
+import type { ColumnParser } from '../../types/type-parsers.js';
 import type { OidDatabase } from '../oid-database.js';
-import { TIMESTAMPTZ, TIMESTAMPTZ_ARRAY } from './built-in-types.js';
+import type { StreamTypes } from '../stream-types.js';
+import { valueParser, type ValueParser } from '../value-parser.js';
+import { TIMESTAMPTZ } from './built-in-types.js';
 import { readFloat4, readFloat8 } from './float-text.js';
 import { readBytea } from './identifiers.js';
 import { readBool, readInt2, readInt4, readUint4 } from './numbers.js';
@@ -53,7 +55,7 @@ const NONE: BinaryColumn = { read: missing, inline: undefined };
  */
 export function binaryColumn(
   oid: number,
-  parser: ColumnParser,
+  parser: ValueParser,
   oids: OidDatabase,
 ): { column: BinaryColumn; refusal?: BinaryRefusal } {
   if (isAlwaysText(oid, oids)) return { column: NONE };
@@ -67,14 +69,14 @@ export function binaryColumn(
   const value = valueColumn(base, parser);
   if (value !== undefined) return { column: value };
   const column = textColumn(text, parser);
-  if (!found.isSessionBound) return { column };
-  if (base === TIMESTAMPTZ_ARRAY && readsAsNodePostgres('dateArray', parser.parse)) return { column };
+  // What is made of an instant does not depend on the zone that it is written in; its text does.
+  if (!found.isSessionBound || (!parser.identity && base !== TIMESTAMPTZ && parser.isZoneless())) return { column };
   return { column, refusal: { type, reason: parser.identity ? reason : `${reason}, and a type parser reads it` } };
 }
 
 /** Why values of this type cannot be had in the binary format; undefined: they can. */
-export function binaryRefusal(oid: number, oids: OidDatabase, customTypes?: CustomTypes): BinaryRefusal | undefined {
-  return binaryColumn(oid, columnParser(oids.baseTypeOid(oid), customTypes), oids).refusal;
+export function binaryRefusal(oid: number, types: StreamTypes): BinaryRefusal | undefined {
+  return binaryColumn(oid, valueParser(oid, types), types.oids).refusal;
 }
 
 /** In a log line. */

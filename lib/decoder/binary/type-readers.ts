@@ -1,3 +1,4 @@
+import type { MadeType } from '../../protocol/made-type.js';
 import type { OidDatabase } from '../oid-database.js';
 import {
   ALWAYS_TEXT,
@@ -9,6 +10,8 @@ import {
   type BuiltInType,
 } from './built-in-types.js';
 import { arrayText, multirangeText, rangeText, vectorText } from './containers.js';
+import { recordText } from './record.js';
+import { EXTENSION_TEXTS } from './extensions.js';
 import { readUtf8, type ReadText } from './value-reader.js';
 
 /** How a type's text is made from its binary form. */
@@ -30,15 +33,61 @@ export function typeReader(oid: number, oids: OidDatabase, depth = 0): TypeReade
   const found = BUILT_IN_READERS.get(base);
   if (found !== undefined || depth > DEEPEST) return found;
   const made = oids.madeType(base);
-  if (made === undefined) return undefined;
   const name = oids.nameOf(base) ?? `oid ${base}`;
-  if (made.kind === 'enum') return { name, text: readUtf8, isSessionBound: false };
-  const inner = typeReader(made.of, oids, depth + 1);
-  if (inner === undefined) return undefined;
-  if (made.kind === 'range') return derived(name, inner, rangeText);
-  if (made.kind === 'multirange') return derived(name, inner, multirangeText);
-  const delimiter = oids.baseTypeOid(made.of) === BOX ? ';' : COMMA;
-  return derived(name, inner, (text) => arrayText({ oid: made.of, text, delimiter }));
+  switch (made?.kind) {
+    case 'enum':
+      return { name, text: readUtf8, isSessionBound: false };
+    case 'base': {
+      const text = made.send === null ? undefined : EXTENSION_TEXTS[made.send];
+      return text && { name, text, isSessionBound: false };
+    }
+    case 'composite':
+      return rowReader(name, made, oids, depth + 1);
+    case 'array':
+    case 'range':
+    case 'multirange': {
+      const inner = typeReader(made.of, oids, depth + 1);
+      return inner && derived(name, inner, (text) => containerText(made, text));
+    }
+    default:
+      return undefined;
+  }
+}
+
+function containerText(made: MadeType & { readonly of: number }, text: ReadText): ReadText {
+  if (made.kind === 'range') return rangeText(text);
+  if (made.kind === 'multirange') return multirangeText(text);
+  const delimiter = (made.kind === 'array' ? made.delimiter : undefined) ?? COMMA;
+  return arrayText({ oid: made.of, text, delimiter });
+}
+
+/** Each field names its type, so that one that was altered is read too, as long as its types are known. */
+function rowReader(
+  name: string,
+  { attributes }: MadeType & { readonly kind: 'composite' },
+  oids: OidDatabase,
+  depth: number,
+): TypeReader | undefined {
+  const declared = attributes.filter((each) => each !== null);
+  const readers = declared.map((each) => typeReader(each.oid, oids, depth));
+  if (readers.includes(undefined)) return undefined;
+  const known = new Map<number, ReadText | null>();
+  const textOf = (oid: number): ReadText | null => {
+    let text = known.get(oid);
+    if (text === undefined) {
+      const reader = typeReader(oid, oids, depth);
+      // Of what is declared, the column's own refusal has judged.
+      const isReadable = reader?.isSessionBound === false || declared.some((each) => each.oid === oid);
+      known.set(oid, (text = isReadable ? (reader?.text ?? null) : null));
+    }
+    return text;
+  };
+  const isWritable = readers.every((each) => each!.text !== null);
+  return {
+    name,
+    text: isWritable ? recordText(textOf) : null,
+    isSessionBound: readers.some((each) => each!.isSessionBound),
+  };
 }
 
 /** Values of the type come as text, whatever the format. */

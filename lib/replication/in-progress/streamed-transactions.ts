@@ -14,6 +14,7 @@ import {
 import { RelationCache, type CachedRelation } from '../../decoder/relation-cache.js';
 import type { StreamTypes } from '../../decoder/stream-types.js';
 import type { InProgressStats } from '../../interfaces/status.interface.js';
+import { asError } from '../../errors/as-error.js';
 import type { TransactionSink } from '../../interfaces/transaction-sink.interface.js';
 import type { Lsn } from '../../protocol/lsn.js';
 import type { SpillPlace } from '../../spill/record-spool.js';
@@ -37,12 +38,21 @@ export interface StreamPace {
   wantWhole(commitLsn: Lsn): void;
 }
 
+/** Types of users that are not known yet, and must be before rows are read. */
+export interface TypesInProgress {
+  /** The transaction has committed. @returns when all of its types are known; null: they are */
+  committed(xid: number): Promise<void> | null;
+  rolledBack(xid: number): void;
+}
+
 /** Who takes transactions, each as if it came whole when it commits. */
 export interface CommittedTarget extends ChangeVisitor {
   /** Between `begin` and `commit`. */
   readonly isOpen: boolean;
   begin(message: BeginMessage): void;
   commit(message: CommitMessage): void;
+  /** Sets `relation.interest` by what is wanted now. */
+  route(relation: CachedRelation): void;
   /** Reads one message, in the form of version 1. */
   read(decoder: PgOutputDecoder, buffer: Buffer, start: number, end: number, high: number, low: number): void;
   /** The bytes of the last message are about to be another's. */
@@ -57,6 +67,7 @@ export interface StreamedOptions {
   /** Bytes of all transactions in progress that stay in memory. */
   readonly mostStreamedBytes: number;
   readonly pace: StreamPace;
+  readonly learner?: TypesInProgress;
   /** Where what goes beyond is kept. @default the system's folder for temporary files */
   readonly place?: SpillPlace;
 }
@@ -84,6 +95,7 @@ export class StreamedTransactions implements TransactionVisitor {
   private readonly prepared = new PreparedTransactions();
   private replay: Replay | null = null;
   private isHolding = false;
+  private isClosed = false;
 
   constructor(
     private readonly target: CommittedTarget,
@@ -156,6 +168,7 @@ export class StreamedTransactions implements TransactionVisitor {
 
   /** The connection is over: everything comes again. */
   close(): void {
+    this.isClosed = true;
     this.isReceiving = false;
     this.replay?.close();
     this.replay = null;
@@ -190,13 +203,19 @@ export class StreamedTransactions implements TransactionVisitor {
       pace.wantWhole(commitLsn);
       throw ambiguousMessages(app, commitLsn);
     }
-    this.target.begin({ finalLsn: commitLsn, commitTimestamp, xid });
-    this.startReplay(transaction, () => this.target.commit({ commitLsn, endLsn }));
+    const start = (): void => {
+      this.target.begin({ finalLsn: commitLsn, commitTimestamp, xid });
+      this.startReplay(transaction, () => this.target.commit({ commitLsn, endLsn }));
+    };
+    const learning = this.options.learner?.committed(xid);
+    if (!learning) start();
+    else this.startAfter(learning, transaction, start);
   }
 
   /** PostgreSQL 18 tells of one that it has never sent, too: it met its limit of memory in one that was dead already. */
   streamAbort(message: StreamAbortMessage): void {
     if (this.target.isOpen) outOfPlace('StreamAbort', 'a transaction is open');
+    if (message.xid === message.subXid) this.options.learner?.rolledBack(message.xid);
     this.open.abort(message);
   }
 
@@ -230,12 +249,18 @@ export class StreamedTransactions implements TransactionVisitor {
 
   rollbackPrepared({ gid, xid }: RollbackPreparedMessage): void {
     this.requireTwoPhase('RollbackPrepared');
+    this.options.learner?.rolledBack(xid);
     if (this.prepared.rollback({ gid, xid })) this.open.abort({ xid, subXid: xid, abort: null });
   }
 
   /** The furthest position that may be confirmed, where all before `settled` is settled. */
   confirmable(settled: Lsn): Lsn {
     return this.prepared.confirmable(settled);
+  }
+
+  /** Of what is received; null: whole transactions come. */
+  get receivingXid(): number | null {
+    return this.isReceiving ? (this.open.current?.xid ?? null) : null;
   }
 
   /** Of the xid behind the type of what is received. */
@@ -258,11 +283,27 @@ export class StreamedTransactions implements TransactionVisitor {
     return message;
   }
 
+  /** What follows waits too. */
+  private startAfter(learning: Promise<void>, transaction: InProgressTransaction, start: () => void): void {
+    const { pace } = this.options;
+    pace.hold();
+    learning
+      .then(() => {
+        if (this.isClosed) return transaction.close();
+        start();
+        pace.release();
+      })
+      .catch((error: unknown) => {
+        transaction.close();
+        pace.fail(asError(error));
+      });
+  }
+
   private startReplay(transaction: InProgressTransaction, done: () => void): void {
     const { target, sink, options, relations: all } = this;
     const { types, pace } = options;
     const relations = transaction.known ?? new RelationCache(types);
-    routeAnew(relations, all, (was) => target.relation(was));
+    routeAnew(relations, all, (was) => target.route(was));
     const decoder = new PgOutputDecoder(relations, types.oids, target, null);
     const replay = new Replay(transaction, {
       get isFull() {
@@ -275,13 +316,13 @@ export class StreamedTransactions implements TransactionVisitor {
       described: (relation) => {
         relations.put(relation);
         // It was asked for when it came; has the table been described anew, routes are those of the newer one.
-        if (all.get(relation.relation.id) !== relation) target.relation(relation);
+        if (all.get(relation.relation.id) !== relation) target.route(relation);
       },
       turn: () => sink.turn(),
       leave: () => target.leaveLast(),
       done: () => {
         this.replay = null;
-        routeAnew(relations, all, (_was, now) => target.relation(now));
+        routeAnew(relations, all, (_was, now) => target.route(now));
         done();
         if (!this.isHolding) return;
         this.isHolding = false;

@@ -28,8 +28,8 @@ const TOASTED = {
 };
 const LONG = Array.from({ length: 3_000 }, (_, index) => (index * 7_919).toString(36));
 
-/** Composite types, and the text of an instant in an array that no parser reads. */
-const FALLS_BACK = /^(pair|nested|a_pair|stamp\[\])/;
+/** Instants in composite types or in an array that no parser reads, and a type of an extension that nobody knows. */
+const FALLS_BACK = /^(pair|nested|a_pair|stamp\[\]|cube)/;
 
 describe.each(VALUE_FORMATS)('a value of the stream is what SELECT gives: %s', (format) => {
   const mine = format === 'text' ? columns : columns.filter(({ name }) => !FALLS_BACK.test(name));

@@ -1,3 +1,4 @@
+import { DatabaseTypes, type ValueOptions } from '#lib/connection/database-types.js';
 import { PgParkedStore, type PgParkedStoreOptions } from '#lib/store/parked.store.js';
 import { LogCollector } from '../application.js';
 
@@ -6,7 +7,7 @@ let stores = 0;
 /** A store that shares its rows with nobody, where no slot is given. */
 export function openStore(
   connectionString: string,
-  options: Partial<PgParkedStoreOptions> = {},
+  { customTypes, rich = false, ...options }: Partial<PgParkedStoreOptions & ValueOptions> = {},
 ): PgParkedStore & { readonly logs: LogCollector } {
   const logs = new LogCollector();
   const store = new PgParkedStore(
@@ -14,7 +15,7 @@ export function openStore(
     {
       slotName: `slot_${stores++}`,
       app: 'default',
-      customTypes: undefined,
+      types: new DatabaseTypes({ customTypes, rich, parsers: {} }, logs),
       lease: { slotName: null, epoch: null },
       isFailover: false,
       logger: logs,

@@ -5,7 +5,7 @@ import type { RowChange } from '#lib/changes/change.js';
 import type { LogicalMessageEvent } from '#lib/changes/logical-message.js';
 import type { CaptureImage, WireImage } from '#lib/changes/wire-image.js';
 import { readPrimaryKeys } from '#lib/connection/primary-keys.js';
-import { readDomains } from '#lib/connection/server-facts.js';
+import { readMadeTypes } from '#lib/connection/type-catalogue.js';
 import { OidDatabase } from '#lib/decoder/oid-database.js';
 import type { ParkingRequest } from '#lib/interfaces/parked-store.interface.js';
 import type { DeliveryUnit } from '#lib/interfaces/transaction-sink.interface.js';
@@ -86,7 +86,7 @@ export class WireSource {
     const client = this.db.client as unknown as Client;
     return new ReplicationPublisher(sink, {
       app: 'default',
-      types: { oids: new OidDatabase(await readDomains(client)), customTypes: this.customTypes },
+      types: { oids: new OidDatabase(undefined, await readMadeTypes(client)), customTypes: this.customTypes },
       progress: new DeliveryProgress(),
       counters: { changesReceived: 0, transactionsReceived: 0 },
       primaryKeys: await readPrimaryKeys(client),

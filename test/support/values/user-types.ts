@@ -19,9 +19,27 @@ export const USER_TYPES = `
   CREATE TYPE pair AS (number int, "Te xt" text, at timestamptz, tags text[], feeling mood, size small);
   CREATE TYPE nested AS (inside pair, pairs pair[], span tstzrange);
   CREATE DOMAIN a_pair AS pair;
+  CREATE TYPE plain_pair AS (number int, "Te xt" text, tags text[], feeling mood, size small, doc jsonb, far float8);
+  CREATE TYPE plain_nested AS (inside plain_pair, pairs plain_pair[], span int8range);
+  CREATE DOMAIN a_plain_pair AS plain_pair;
+  CREATE DOMAIN mood_list AS mood[];
+  CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE EXTENSION ltree; CREATE EXTENSION cube;
+  CREATE DOMAIN word AS citext;
   CREATE TYPE text_range AS RANGE (subtype = text, collation = "C");
   CREATE TYPE float_range AS RANGE (subtype = float8, subtype_diff = float8mi);
 `;
+
+/** Keys and values of any text: the server puts them in order. */
+const hstores = values(
+  ['', '"a"=>"1", "b"=>NULL', '"NULL"=>"NULL", ""=>"", "=>"=>"\\"\\\\", "__proto__"=>"x"'],
+  fc
+    .array(fc.tuple(text, fc.option(text)), { maxLength: 5 })
+    .map((pairs) => pairs.map(([key, value]) => `${quote(key)}=>${value === null ? 'NULL' : quote(value)}`).join(',')),
+);
+
+function quote(text: string): string {
+  return `"${text.replace(/["\\]/g, '\\$&')}"`;
+}
 
 const bytesOf = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
@@ -38,6 +56,16 @@ export function userColumns(built: ValueCatalogue): { name: string; values: Valu
   const texts = brief(scalar('text'), 40);
   const pair = rowOf([scalar('int4'), texts, scalar('timestamptz'), arrayOf(brief(texts, 15)), moods, positive]);
   const nested = rowOf([brief(pair, 3, 1_000), arrayOf(brief(pair, 3, 1_000)), scalar('tstzrange')]);
+  const plainPair = rowOf([
+    scalar('int4'),
+    texts,
+    arrayOf(brief(texts, 15)),
+    moods,
+    positive,
+    scalar('jsonb'),
+    scalar('float8'),
+  ]);
+  const plainNested = rowOf([brief(plainPair, 3, 1_000), arrayOf(brief(plainPair, 3, 1_000)), scalar('int8range')]);
   const textRange = rangeOf(text, bytesOf, (each) => each, ['["a,b","c ""d\\\\"]', '(,"")']);
   const floatRange = rangeOf(fc.double({ noNaN: true }), (a, b) => a - b || 0, numberText, [
     '[-Infinity,0.1)',
@@ -57,6 +85,15 @@ export function userColumns(built: ValueCatalogue): { name: string; values: Valu
     ['pair', brief(pair, 12, 5_000)],
     ['nested', brief(nested, 4, 20_000)],
     ['a_pair', brief(pair, 6, 5_000)],
+    ['plain_pair', brief(plainPair, 12, 5_000)],
+    ['plain_nested', brief(plainNested, 4, 20_000)],
+    ['a_plain_pair', brief(plainPair, 6, 5_000)],
+    ['mood_list', arrayOf(moods)],
+    ['citext', scalar('text')],
+    ['word', scalar('text')],
+    ['hstore', hstores],
+    ['ltree', only('', 'a', 'Top.Science.Astronomy', 'a_b.1')],
+    ['cube', only('(1)', '(1, 2),(3, 4)', '(-0.5, 1e300)')],
     ['text_range', textRange],
     ['float_range', floatRange],
     ['text_multirange', multirangeOf(textRange)],

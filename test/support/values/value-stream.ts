@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Change, DeleteChange, InsertChange, UpdateChange } from 'nestjs-pg-listener';
+import type { Change, DeleteChange, InsertChange, PgListenerOptions, UpdateChange } from 'nestjs-pg-listener';
 import { recorderOf, startApplication, type TestApplication } from '../application.js';
 import { difference } from './difference.js';
 
@@ -36,6 +36,8 @@ export interface ValueStreamOptions {
   readonly prepareReader?: string;
   /** In which the stream's values travel. @default 'text' */
   readonly format?: ValueFormat;
+  /** Of the application under test. */
+  readonly types?: PgListenerOptions['types'];
 }
 
 export type ValueFormat = 'text' | 'binary';
@@ -59,6 +61,7 @@ export class ValueStream {
     connection,
     prepareReader,
     format = 'text',
+    types = {},
   }: ValueStreamOptions): Promise<ValueStream> {
     const opened: { close(): Promise<void> }[] = [];
     try {
@@ -76,7 +79,7 @@ export class ValueStream {
       if (prepareReader !== undefined) await reader.query(prepareReader);
       const Recorder = recorderOf('*', () => stream.wake?.());
       const application = await startApplication(
-        { connection, slot: 'temporary', binary: format === 'binary', startup: { timeoutMs: 10_000 } },
+        { connection, slot: 'temporary', binary: format === 'binary', types, startup: { timeoutMs: 10_000 } },
         [Recorder],
       );
       const stream: ValueStream = new ValueStream(writer, reader, application, Recorder.changes);

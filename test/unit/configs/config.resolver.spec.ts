@@ -28,6 +28,37 @@ describe('transactions in progress', () => {
   });
 });
 
+describe('how values are read', () => {
+  it('is as a query has them, rich, or by parsers of its own', () => {
+    expect(resolveConfig('a', GOOD).types).toEqual({ rich: false, parsers: {} });
+    expect(resolveConfig('a', { ...GOOD, types: 'rich' }).types).toEqual({ rich: true, parsers: {} });
+    const { types } = resolveConfig('a', { ...GOOD, types: { rich: true, parsers: { mood: String, 20: BigInt } } });
+    expect([types.rich, { ...types.parsers }]).toEqual([true, { mood: String, 20: BigInt }]);
+  });
+
+  it('is told what is wrong with it', () => {
+    const parsers = { mood: 'text', ' ': String, 99999999999: String };
+    expect(pathsOf({ ...GOOD, types: 'poor' })).toEqual(['types']);
+    expect(pathsOf({ ...GOOD, types: ['rich'] })).toEqual(['types']);
+    expect(pathsOf({ ...GOOD, types: { rich: 'yes', parser: {}, parsers: [] } })).toEqual([
+      'types.parser',
+      'types.rich',
+      'types.parsers',
+    ]);
+    expect(pathsOf({ ...GOOD, types: { parsers } }).toSorted()).toEqual([
+      "types.parsers[' ']",
+      "types.parsers['99999999999']",
+      "types.parsers['mood']",
+    ]);
+  });
+
+  it('leaves the parsers that were given to their owner', () => {
+    const parsers = { mood: String };
+    resolveConfig('a', { ...GOOD, types: { parsers } });
+    expect(Object.isFrozen(parsers)).toBe(false);
+  });
+});
+
 describe('a configuration', () => {
   it('needs a connection and a slot, and gets a default for everything else', () => {
     const config = resolveConfig('default', GOOD);

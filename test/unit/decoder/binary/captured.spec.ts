@@ -6,7 +6,7 @@ import { typeReader } from '#lib/decoder/binary/type-readers.js';
 import type { ReadBinary } from '#lib/decoder/binary/value-reader.js';
 import { OidDatabase } from '#lib/decoder/oid-database.js';
 import type { SliceableBuffer } from '#lib/protocol/byte-reader.js';
-import { columnParser } from '#lib/types/type-parsers.js';
+import { valueParser } from '#lib/decoder/value-parser.js';
 import { embedded } from '../../../support/pgoutput-encoder.js';
 import type { CapturedType } from '../../../support/values/capture-binary.js';
 import { difference } from '../../../support/values/difference.js';
@@ -32,7 +32,7 @@ function outcome(reader: ReadBinary, bytes: Buffer, filler: number): unknown {
 }
 
 describe.each(CAPTURED)('$name, as a server sends it', ({ oid, values }) => {
-  const parser = columnParser(oid);
+  const parser = valueParser(oid, { oids: OIDS });
   const { column, refusal } = binaryColumn(oid, parser, OIDS);
 
   it('has a binary form that is known', () => {
