@@ -113,13 +113,12 @@ export class PgListenerExplorer {
     app: string,
     override: PgListenerConfig['handlers'][string] | undefined,
   ): HandlerDefinition {
-    const isTable = metadata.kind === 'table';
     return {
       id,
       app,
       kind: metadata.kind,
-      tables: override?.tables ?? (isTable ? metadata.tables : []),
-      operations: override?.operations ?? (isTable ? metadata.operations : []),
+      tables: override?.tables ?? ('tables' in metadata ? metadata.tables : []),
+      operations: override?.operations ?? (metadata.kind === 'table' ? metadata.operations : []),
       prefix: metadata.kind === 'message' ? metadata.prefix : null,
       concurrency: override?.concurrency ?? metadata.options.concurrency,
       batch: metadata.options.batch,
@@ -151,8 +150,8 @@ export class PgListenerExplorer {
     readConcurrency(reader, 'concurrency', metadata.options.concurrency);
     readBatch(reader, metadata.options.batch);
     mistakes.push(...reader.faults.map(({ path, problem }) => `has an invalid option: ${path} ${problem}`));
-    if (metadata.kind === 'table') mistakes.push(...tableMistakes(metadata, definition));
-    else mistakes.push(...plainMistakes(definition));
+    if ('tables' in metadata) mistakes.push(...tableMistakes(metadata, definition));
+    if (metadata.kind !== 'table') mistakes.push(...plainMistakes(definition));
     return mistakes;
   }
 }
@@ -171,14 +170,18 @@ function readBatch(reader: OptionReader, batch: unknown): void {
   reader.number('batch.maxWaitMs', given['maxWaitMs'], 0, { min: 0, max: 2 ** 31 - 1 });
 }
 
-/** Of a handler of whole transactions or messages. */
-function plainMistakes({ kind, concurrency, batch, onExhausted }: HandlerDefinition): string[] {
+/** Of a handler of whole transactions, messages or schema changes. */
+function plainMistakes({ kind, concurrency, batch, onExhausted, transactional }: HandlerDefinition): string[] {
   const mistakes: string[] = [];
   if (concurrency !== undefined) mistakes.push('asks for `concurrency`, which needs rows with keys: @OnTableChange');
   if (batch !== undefined) mistakes.push('asks for `batch`, which is for @OnTableChange');
   if (kind === 'transaction' && onExhausted === 'park') {
     mistakes.push("asks for onExhausted 'park'; a whole transaction cannot be parked: use 'block', 'skip' or 'halt'");
   }
+  if (kind === 'schema' && onExhausted === 'park') {
+    mistakes.push("asks for onExhausted 'park'; a schema change comes before its rows: use 'block', 'skip' or 'halt'");
+  }
+  if (kind === 'schema' && transactional) mistakes.push('asks for `transactional`, which a schema change cannot have');
   return mistakes;
 }
 
@@ -187,12 +190,16 @@ function overrideMistakes(
   override: PgListenerConfig['handlers'][string],
 ): string[] {
   if (kind === 'table' || (override.tables === undefined && override.operations === undefined)) return [];
+  if (kind === 'schema' && override.operations === undefined) return [];
   return [`options.handlers of app "${app}" gives tables or operations to "${id}", which is no @OnTableChange`];
 }
 
 const OPERATIONS: readonly Operation[] = ['insert', 'update', 'delete', 'truncate'];
 
-function tableMistakes(metadata: HandlerMetadata & { kind: 'table' }, definition: HandlerDefinition): string[] {
+function tableMistakes(
+  metadata: HandlerMetadata & { kind: 'table' | 'schema' },
+  definition: HandlerDefinition,
+): string[] {
   const mistakes = metadata.entities.map(
     (name) => `names its table by the class ${name}; this version takes names and table<Row>(name)`,
   );

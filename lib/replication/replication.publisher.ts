@@ -33,13 +33,12 @@ import { AckTracker, type AckUnit } from './ack-tracker.js';
 import type { DeliveryProgress } from './delivery-progress.js';
 import { StreamedTransactions, type CommittedTarget, type StreamPace } from './in-progress/streamed-transactions.js';
 import { routedTable } from './row-identity.js';
+import { TableDescriptions } from './table-descriptions.js';
+import { truncateImage } from './truncate-image.js';
 
 const NO_ROUTE = { mask: 0 };
 /** The manual's name of the message that brings an operation. */
 const MESSAGE_OF = { insert: 'Insert', update: 'Update', delete: 'Delete', truncate: 'Truncate' } as const;
-
-/** Where the flags of a Truncate stand: behind its type and the number of tables. */
-const TRUNCATE_FLAGS = 5;
 
 /** Counts of one app, across its connections. */
 export interface PublisherCounters {
@@ -80,6 +79,8 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   index = 0;
   private readonly decoder: PgOutputDecoder;
   private readonly era: number;
+  /** Null: nobody asks how tables are described. */
+  private readonly descriptions: TableDescriptions | null;
   private messageHigh = 0;
   private messageLow = 0;
   private bytes = 0;
@@ -108,6 +109,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
     this.era = options.progress.era;
     const { types } = options;
     const relations = new RelationCache(types);
+    this.descriptions = sink.watchesSchemas ? new TableDescriptions(sink, types.oids) : null;
     this.streamed = new StreamedTransactions(this, sink, relations, options);
     this.decoder = new PgOutputDecoder(relations, types.oids, this, this.streamed);
   }
@@ -202,7 +204,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   }
 
   insert(cached: CachedRelation, record: Row): void {
-    this.step('Insert');
+    this.step('Insert', cached);
     if (this.isNew()) this.hand(new Insert(this.transaction!, cached.relation, this, record), cached);
     this.count(cached, 'insert');
   }
@@ -215,7 +217,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
     changed: readonly string[] | null,
     toast: readonly string[],
   ): void {
-    this.step('Update');
+    this.step('Update', cached);
     if (this.isNew()) {
       const { relation } = cached;
       this.hand(new Update(this.transaction!, relation, this, record, oldRecord, changed, toast), cached);
@@ -224,14 +226,14 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   }
 
   delete(cached: CachedRelation, oldRecord: Row): void {
-    this.step('Delete');
+    this.step('Delete', cached);
     if (this.isNew()) this.hand(new Delete(this.transaction!, cached.relation, this, oldRecord), cached);
     this.count(cached, 'delete');
   }
 
   truncate(relations: readonly CachedRelation[], cascade: boolean, restartIdentity: boolean): void {
     for (const cached of relations) {
-      this.step('Truncate');
+      this.step('Truncate', cached);
       if ((cached.interest.mask & 8) !== 0 && this.isNew()) {
         this.hand(new Truncate(this.transaction!, cached.relation, this, cascade, restartIdentity), cached);
       }
@@ -240,7 +242,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   }
 
   passed(cached: CachedRelation, operation: RowOperation): void {
-    this.step(MESSAGE_OF[operation]);
+    this.step(MESSAGE_OF[operation], cached);
     this.count(cached, operation);
   }
 
@@ -270,7 +272,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
    * one connection and not on another, a logical message comes to those who ask for it, and Begin shares its LSN with the
    * first change.
    */
-  private step(messageType: string): void {
+  private step(messageType: string, cached: CachedRelation): void {
     if (this.unit === null) this.outOfPlace(messageType, 'no transaction is open');
     if (this.messageHigh === this.walHigh && this.messageLow === this.walLow) {
       this.ordinal++;
@@ -278,6 +280,10 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
       this.walHigh = this.messageHigh;
       this.walLow = this.messageLow;
       this.ordinal = 0;
+    }
+    if (this.descriptions !== null && !this.descriptions.isTold(cached) && this.isNew()) {
+      this.isHanded = true;
+      this.descriptions.tell(cached, this.transaction!, this);
     }
   }
 
@@ -299,7 +305,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   private readonly capture: CaptureImage = () => {
     const { frame, frameStart, frameEnd, handed } = this;
     if (frame[frameStart] === PgOutputMessage.Truncate) {
-      return { cached: handed, message: truncateOf(handed.relation.id, frame[frameStart + TRUNCATE_FLAGS]!) };
+      return { cached: handed, message: truncateImage(handed.relation.id, frame, frameStart) };
     }
     // Each change that has to wait is copied: `Buffer.from(frame.subarray())` costs half as much again.
     const message = Buffer.allocUnsafe(frameEnd - frameStart);
@@ -342,14 +348,4 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   private outOfPlace(messageType: string, what: string): never {
     throw new DecodeError(what, { messageType, offset: 0 });
   }
-}
-
-/** A Truncate may name several tables; what is kept is for one of them. */
-function truncateOf(relationId: number, flags: number): Buffer {
-  const message = Buffer.alloc(10);
-  message[0] = PgOutputMessage.Truncate;
-  message.writeInt32BE(1, 1);
-  message[TRUNCATE_FLAGS] = flags;
-  message.writeUInt32BE(relationId, 6);
-  return message;
 }

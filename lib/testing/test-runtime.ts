@@ -158,6 +158,7 @@ export class TestRuntime implements ListenerRuntime {
   private hand(emission: Emission, transaction: TransactionInfo, tally: TransactionTally, place: ChangePlace): void {
     const { dispatcher } = this;
     if (emission.kind === 'message') return dispatcher.message(emission.make(transaction, place), 0, null);
+    if (emission.kind === 'schema') return dispatcher.description(emission.make(transaction, place));
     const { table } = emission;
     const change = emission.make(transaction, table, place);
     this.changes++;
