@@ -77,11 +77,12 @@ export const SCHEMA_TABLES: OwnTables = {
   names: [...STREAM_TABLES.names, 'described'],
   statements: [
     ...STREAM_STATEMENTS,
-    // How each table was described last, as far as handlers were told, and since where in which log.
+    // How each table was described last under each of its names, as far as handlers were told, and since where in which log.
     `CREATE TABLE IF NOT EXISTS ${OWN_SCHEMA}.described (
   slot_name text NOT NULL,
   schema_name text NOT NULL,
   table_name text NOT NULL,
+  relation_oid oid NOT NULL,
   shape jsonb NOT NULL,
   system_identifier text NOT NULL,
   timeline text NOT NULL,
@@ -89,7 +90,7 @@ export const SCHEMA_TABLES: OwnTables = {
   wal_lsn pg_lsn NOT NULL,
   ordinal integer NOT NULL,
   recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  PRIMARY KEY (slot_name, schema_name, table_name)
+  PRIMARY KEY (slot_name, schema_name, table_name, relation_oid)
 )`,
   ],
 };

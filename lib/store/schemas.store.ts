@@ -20,16 +20,26 @@ const LOAD = `SELECT shape::text AS shape, system_identifier, timeline, commit_l
        wal_lsn::text AS wal_lsn, ordinal::text AS ordinal
   FROM ${DESCRIBED} WHERE slot_name = $1 ORDER BY recorded_at, commit_lsn, wal_lsn, ordinal`;
 
-/** $1 slot, then the columns; $10 and $11 as `heldBy` has them. */
-const RECORD = `${heldBy(10)}, recorded AS (
+/**
+ * $1 slot, then the columns; $11 and $12 as `heldBy` has them. Of the tables that had the name before, the last one is kept:
+ * it may come again under another.
+ */
+const RECORD = `${heldBy(11)}, recorded AS (
   INSERT INTO ${DESCRIBED}
-    (slot_name, schema_name, table_name, shape, system_identifier, timeline, commit_lsn, wal_lsn, ordinal)
-  SELECT $1::text, $2::text, $3::text, $4::jsonb, $5::text, $6::text, $7::pg_lsn, $8::pg_lsn, $9::integer
+    (slot_name, schema_name, table_name, relation_oid, shape, system_identifier, timeline, commit_lsn, wal_lsn, ordinal)
+  SELECT $1::text, $2::text, $3::text, $4::oid, $5::jsonb, $6::text, $7::text, $8::pg_lsn, $9::pg_lsn, $10::integer
     FROM held WHERE held
-  ON CONFLICT (slot_name, schema_name, table_name) DO UPDATE SET
+  ON CONFLICT (slot_name, schema_name, table_name, relation_oid) DO UPDATE SET
     shape = EXCLUDED.shape, system_identifier = EXCLUDED.system_identifier, timeline = EXCLUDED.timeline,
     commit_lsn = EXCLUDED.commit_lsn, wal_lsn = EXCLUDED.wal_lsn, ordinal = EXCLUDED.ordinal,
     recorded_at = EXCLUDED.recorded_at
+), former AS (
+  SELECT relation_oid, recorded_at FROM ${DESCRIBED}
+   WHERE slot_name = $1::text AND schema_name = $2::text AND table_name = $3::text AND relation_oid <> $4::oid
+), forgotten AS (
+  DELETE FROM ${DESCRIBED}
+   WHERE slot_name = $1::text AND schema_name = $2::text AND table_name = $3::text AND (SELECT held FROM held)
+     AND relation_oid IN (SELECT relation_oid FROM former WHERE recorded_at < (SELECT max(recorded_at) FROM former))
 ) SELECT held FROM held`;
 
 interface Row {
@@ -72,7 +82,7 @@ export class PgSchemaStore implements SchemaStore {
     const { commitLsn, walHigh, walLow, ordinal } = since;
     const place = [formatLsn(commitLsn), formatLsn(lsnFromParts(walHigh, walLow)), ordinal];
     const text = JSON.stringify(shape);
-    const described = [slotName, shape.schema, shape.table, text, systemIdentifier, timeline, ...place];
+    const described = [slotName, shape.schema, shape.table, shape.oid, text, systemIdentifier, timeline, ...place];
     const epoch = lease.epoch === null ? null : String(lease.epoch);
     const rows = await this.run(
       async (client) => (await client.query<{ held: boolean }>(RECORD, [...described, lease.slotName, epoch])).rows,

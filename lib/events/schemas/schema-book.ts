@@ -29,9 +29,10 @@ export interface SchemaNews {
  */
 export class SchemaBook {
   private readonly handlers: readonly SchemaHandler[];
-  private readonly known = new Map<string, KnownShape>();
-  /** The name under which a table was seen last, by its oid. */
-  private readonly names = new Map<number, string>();
+  /** What was known last under a name. */
+  private readonly byName = new Map<string, KnownShape>();
+  /** What was known last of a table, whatever its name was. */
+  private readonly byOid = new Map<number, KnownShape>();
   /** Counts what was learnt here. */
   private learnt = 0;
 
@@ -60,8 +61,8 @@ export class SchemaBook {
       found = await this.store.load(history);
     } while (learnt !== this.learnt);
     if (found === null) return;
-    this.known.clear();
-    this.names.clear();
+    this.byName.clear();
+    this.byOid.clear();
     for (const each of found) this.know(each);
   }
 
@@ -69,9 +70,9 @@ export class SchemaBook {
   newsOf(description: TableDescription): SchemaNews | null {
     const { shape } = description;
     const key = tableKey(shape);
-    const named = this.known.get(key);
-    const name = this.names.get(shape.oid);
-    const elsewhere = name === undefined || name === key ? undefined : this.known.get(name);
+    const named = this.byName.get(key);
+    const same = this.byOid.get(shape.oid);
+    const elsewhere = same === undefined || tableKey(same.shape) === key ? undefined : same;
     if (isPast(description, named) || isPast(description, elsewhere)) return null;
     const before = named === undefined || named.shape.oid === shape.oid ? (elsewhere ?? named) : named;
     const previous = description.previous ?? before?.shape;
@@ -103,9 +104,8 @@ export class SchemaBook {
   }
 
   private know(known: KnownShape): void {
-    const key = tableKey(known.shape);
-    this.known.set(key, known);
-    this.names.set(known.shape.oid, key);
+    this.byName.set(tableKey(known.shape), known);
+    this.byOid.set(known.shape.oid, known);
   }
 
   /** Who listens to the table by any name that it has had. */

@@ -39,7 +39,7 @@ export class SchemaCalls {
 
   /** Whether it has an order with all changes: the rows before it are of another shape. */
   isChange({ description }: SchemaWork): boolean {
-    return this.book.newsOf(description)?.change != null;
+    return (this.book.newsOf(description)?.change ?? null) !== null;
   }
 
   runnersOf(work: SchemaWork): readonly HandlerRunner[] {
