@@ -102,8 +102,11 @@ export class PgSchemaStore implements SchemaStore {
   }
 
   private async prepare(client: Client): Promise<void> {
-    // Under another isolation, the look at the lease fails where it should wait.
-    await client.query(`SELECT set_config('default_transaction_isolation', 'read committed', false)`);
+    // Under another isolation, the look at the lease fails where it should wait. What was told must outlive a crash.
+    await client.query(
+      `SELECT set_config('default_transaction_isolation', 'read committed', false),
+              CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'local', false) END`,
+    );
     this.state = await ensureOwnTables(client, SCHEMA_TABLES);
     if (this.state.isUsable || this.isWarned) return;
     this.isWarned = true;

@@ -272,6 +272,39 @@ describe('@OnSchemaChange', () => {
     ]);
   });
 
+  it('leaves the rows of a renamed table to handlers of its new name; the next connection says what is missing', async () => {
+    const [old, all] = [[] as string[], [] as string[]];
+    @Injectable()
+    class Handlers {
+      @OnTableChange('t')
+      named(change: Change): void {
+        old.push(rowText(change));
+      }
+      @OnTableChange('public.*')
+      every(change: Change): void {
+        all.push(rowText(change));
+      }
+    }
+    const { listener } = await start([Handlers]);
+    await db.query('INSERT INTO t VALUES (1, 1)');
+    await db.query('ALTER TABLE t RENAME TO v; INSERT INTO v VALUES (2, 2)');
+    await waitFor(() => all.length === 2, 'both rows');
+    expect(old).toEqual(['insert t {"a":1,"b":1}']);
+    expect(all[1]).toBe('insert v {"a":2,"b":2}');
+    await db.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1', [
+      db.slot(),
+    ]);
+    await waitFor(() => listener.status.state === 'halted', 'the halt');
+    expect(listener.status.error!.message).toContain('there is no table public.t');
+    // Made anew, it is published with the connection after that, and nothing of `v` comes twice.
+    await db.query('CREATE TABLE t (a int PRIMARY KEY); INSERT INTO v VALUES (3, 3)');
+    await listener.start();
+    await db.query('INSERT INTO t VALUES (4)');
+    await waitFor(() => old.length === 2, 'the row of the new table');
+    expect(old[1]).toBe('insert t {"a":4}');
+    expect(all.slice(2)).toEqual(['insert v {"a":3,"b":3}', 'insert t {"a":4}']);
+  });
+
   it('goes to those whose selector fits, under the new name or the old one', async () => {
     const calls: string[] = [];
     @Injectable()
