@@ -350,11 +350,10 @@ describe('@OnSchemaChange', () => {
     await hears(first, 3);
     await one.close();
     await waitFor(() => two.listener.status.state === 'streaming', 'the take-over');
-    await db.query('INSERT INTO t VALUES (3, 3, 3)');
     await db.query('ALTER TABLE t DROP COLUMN b; INSERT INTO t VALUES (4, 4)');
-    await hears(second, 3);
+    await hears(second, 2);
     expect(first.entries).toEqual(['insert t {"a":1,"b":1}', 'schema t: +c', 'insert t {"a":2,"b":2,"c":2}']);
-    expect(second.entries).toEqual(['insert t {"a":3,"b":3,"c":3}', 'schema t: -b', 'insert t {"a":4,"c":4}']);
+    expect(second.entries).toEqual(['schema t: -b', 'insert t {"a":4,"c":4}']);
   });
 
   it('is known of each app apart', async () => {

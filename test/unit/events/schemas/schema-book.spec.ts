@@ -7,7 +7,8 @@ import type { EffectPlace, StreamHistory } from '#lib/interfaces/effects-store.i
 import type { TableShape } from '#lib/interfaces/schema-change.interface.js';
 import type { KnownShape, SchemaStore } from '#lib/interfaces/schema-store.interface.js';
 import { HISTORY } from '../../../support/history.js';
-import { runnerOf } from '../dispatcher-bench.js';
+import { turns } from '../../waiting.js';
+import { Deferred, DispatcherBench, idOf, runnerOf } from '../dispatcher-bench.js';
 
 /** What a database would keep. */
 class MemorySchemaStore implements SchemaStore {
@@ -57,6 +58,49 @@ async function tell(book: SchemaBook, description: TableDescription): Promise<st
   await book.settled(description);
   return news.change?.differences.map(({ kind }) => kind) ?? 'first';
 }
+
+describe('a dispatcher', () => {
+  it('asks for descriptions where a handler wants them only', () => {
+    const kinds = [['table'], ['table', 'schema']] as const;
+    const watching = kinds.map((each) => {
+      const specs = each.map((kind) => ({ kind, id: kind, run: () => undefined }));
+      return new DispatcherBench(specs).dispatcher.watchesSchemas;
+    });
+    expect(watching).toEqual([false, true]);
+  });
+
+  it('holds rows and the position until a change of schema has settled; gives none twice after a lost connection', async () => {
+    const seen: string[] = [];
+    const wait = new Deferred();
+    const bench = new DispatcherBench(
+      [
+        { id: 'rows', run: (change) => void seen.push(String(idOf(change))) },
+        {
+          kind: 'schema',
+          id: 'schema',
+          run: ({ differences }: { differences: { kind: string }[] }) => {
+            seen.push(differences.map(({ kind }) => kind).join());
+            return wait.promise;
+          },
+        },
+      ],
+      { schemaStore: new MemorySchemaStore() },
+    );
+    const [before, after] = [shape('a', { table: 'orders' }), shape('ab', { table: 'orders' })];
+    bench.transaction(0x100n).describe(before).change(1).commit();
+    await turns();
+    const altered = bench.transaction(0x200n).describe(after).change(2).commit();
+    await turns();
+    bench.dispatcher.abort();
+    const again = bench.transaction(0x200n).describe(after).change(2).commit();
+    await turns();
+    expect([seen, altered.settled, again.settled]).toEqual([['1', 'column-added'], 0, 0]);
+    wait.resolve();
+    await turns();
+    expect([seen, altered.settled, again.settled]).toEqual([['1', 'column-added', '2'], 0, 1]);
+    expect(bench.dispatcher.queue.pendingChanges).toBe(0);
+  });
+});
 
 describe('SchemaBook', () => {
   it('takes the first sight of a table for no change, and then tells each change once', async () => {
