@@ -378,10 +378,11 @@ describe('@OnSchemaChange', () => {
       () => seen.join(),
     );
     expect(seen.sort()).toEqual(['one one schema t: +c', 'two two schema t: +c']);
-    expect((await shapes()).map(({ slot_name, columns }) => [slot_name, columns])).toEqual([
-      [db.slot('one'), 'a,b,c'],
-      [db.slot('two'), 'a,b,c'],
-    ]);
+    // Written down behind the handler, of each slot.
+    await waitFor(async () => {
+      const known = (await shapes()).map(({ slot_name, columns }) => `${slot_name} ${columns}`);
+      return known.join() === ['one', 'two'].map((name) => `${db.slot(name)} a,b,c`).join();
+    }, 'both to be recorded');
   });
 
   it('outlives the slot: a new one begins with what is known', async () => {
