@@ -7,6 +7,7 @@ export { getChangesToken, getPgListenerConfigToken, getPgListenerToken } from '.
 export { OnTableChange } from './decorators/on-table-change.decorator.js';
 export { OnTransaction } from './decorators/on-transaction.decorator.js';
 export { OnLogicalMessage } from './decorators/on-logical-message.decorator.js';
+export { OnSchemaChange } from './decorators/on-schema-change.decorator.js';
 export { InjectChanges, InjectPgListener, InjectPgListenerConfig } from './decorators/inject.decorators.js';
 
 export { changesOf, hasDelete, hasInsert, hasTruncate, hasUpdate } from './changes/transaction-filter.js';
@@ -30,6 +31,7 @@ export type {
   TruncateChange,
   UpdateChange,
 } from './interfaces/change.interface.js';
+export type { ColumnShape, SchemaChange, SchemaDifference, TableShape } from './interfaces/schema-change.interface.js';
 export type {
   LogicalMessage,
   Transaction,
@@ -42,6 +44,7 @@ export type {
   HandlerOptions,
   PgListenerContext,
   PlainHandlerOptions,
+  SchemaHandlerOptions,
   TransactionalContext,
 } from './interfaces/handler.interface.js';
 export type {

@@ -110,13 +110,12 @@ export class PgListenerExplorer {
     app: string,
     override: PgListenerConfig['handlers'][string] | undefined,
   ): HandlerDefinition {
-    const isTable = metadata.kind === 'table';
     return {
       id,
       app,
       kind: metadata.kind,
-      tables: override?.tables ?? (isTable ? metadata.tables : []),
-      operations: override?.operations ?? (isTable ? metadata.operations : []),
+      tables: override?.tables ?? ('tables' in metadata ? metadata.tables : []),
+      operations: override?.operations ?? (metadata.kind === 'table' ? metadata.operations : []),
       prefix: metadata.kind === 'message' ? metadata.prefix : null,
       whenChanged: metadata.options.whenChanged ?? [],
       oldRecord: metadata.options.oldRecord ?? [],
@@ -148,8 +147,8 @@ export class PgListenerExplorer {
     reader.strings('whenChanged', metadata.options.whenChanged);
     if (metadata.options.oldRecord !== 'full') reader.strings('oldRecord', metadata.options.oldRecord);
     mistakes.push(...reader.faults.map(({ path, problem }) => `has an invalid option: ${path} ${problem}`));
-    if (metadata.kind === 'table') mistakes.push(...tableMistakes(metadata, definition));
-    else mistakes.push(...plainMistakes(definition));
+    if ('tables' in metadata) mistakes.push(...tableMistakes(metadata, definition));
+    if (metadata.kind !== 'table') mistakes.push(...plainMistakes(definition));
     return mistakes;
   }
 }
@@ -179,8 +178,9 @@ function readBatch(reader: OptionReader, batch: unknown): void {
   reader.number('batch.maxWaitMs', given['maxWaitMs'], 0, { min: 0, max: 2 ** 31 - 1 });
 }
 
-/** Of a handler of whole transactions or messages. */
-function plainMistakes({ kind, whenChanged, oldRecord, concurrency, batch, onExhausted }: HandlerDefinition): string[] {
+/** Of a handler of whole transactions, messages or schema changes. */
+function plainMistakes(definition: HandlerDefinition): string[] {
+  const { kind, whenChanged, oldRecord, concurrency, batch, onExhausted, transactional } = definition;
   const mistakes: string[] = [];
   if (whenChanged.length > 0) mistakes.push('asks for `whenChanged`, which is for updates of @OnTableChange');
   if (oldRecord.length > 0) mistakes.push('asks for `oldRecord`, which is for @OnTableChange');
@@ -189,6 +189,10 @@ function plainMistakes({ kind, whenChanged, oldRecord, concurrency, batch, onExh
   if (kind === 'transaction' && onExhausted === 'park') {
     mistakes.push("asks for onExhausted 'park'; a whole transaction cannot be parked: use 'block', 'skip' or 'halt'");
   }
+  if (kind === 'schema' && onExhausted === 'park') {
+    mistakes.push("asks for onExhausted 'park'; a schema change comes before its rows: use 'block', 'skip' or 'halt'");
+  }
+  if (kind === 'schema' && transactional) mistakes.push('asks for `transactional`, which a schema change cannot have');
   return mistakes;
 }
 
@@ -197,12 +201,16 @@ function overrideMistakes(
   override: PgListenerConfig['handlers'][string],
 ): string[] {
   if (kind === 'table' || (override.tables === undefined && override.operations === undefined)) return [];
+  if (kind === 'schema' && override.operations === undefined) return [];
   return [`options.handlers of app "${app}" gives tables or operations to "${id}", which is no @OnTableChange`];
 }
 
 const OPERATIONS: readonly Operation[] = ['insert', 'update', 'delete', 'truncate'];
 
-function tableMistakes(metadata: HandlerMetadata & { kind: 'table' }, definition: HandlerDefinition): string[] {
+function tableMistakes(
+  metadata: HandlerMetadata & { kind: 'table' | 'schema' },
+  definition: HandlerDefinition,
+): string[] {
   const mistakes = metadata.entities.map(
     (name) => `names its table by the class ${name}; this version takes names and table<Row>(name)`,
   );

@@ -55,7 +55,7 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
         listener.runtime = listener.createRuntime?.(parts) ?? new AppRuntime(parts);
         if (listener.createRuntime === undefined) streaming.push(config);
       }
-      const hearsTables = features.length > 0 || mine.some(({ kind }) => kind === 'table');
+      const hearsTables = features.length > 0 || mine.some(({ kind }) => kind === 'table' || kind === 'schema');
       if (mine.some(({ kind }) => kind === 'transaction') && !hearsTables && config.publications === null) {
         logger.warn('@OnTransaction hears no table: name some in `subscriptions`, a handler or forFeature');
       }
@@ -162,9 +162,11 @@ function describeHandler({ id, app, kind, tables, operations, prefix }: HandlerD
   const what =
     kind === 'table'
       ? `${tables.join(', ')}, ${operations.length === 0 ? 'every operation' : operations.join(' | ')}`
-      : kind === 'transaction'
-        ? 'every transaction'
-        : `messages ${prefix === null ? 'of any prefix' : `"${prefix}"`}`;
+      : kind === 'schema'
+        ? `${tables.join(', ')}, schema`
+        : kind === 'transaction'
+          ? 'every transaction'
+          : `messages ${prefix === null ? 'of any prefix' : `"${prefix}"`}`;
   return `{${what}} → ${id} [${app}]`;
 }
 

@@ -25,6 +25,7 @@ import type { TableSubscription } from './publications/publication-plan.js';
 import { FormatChoice } from './replication/format-choice.js';
 import { ReplicationSupervisor, type StateDetails } from './replication/replication.supervisor.js';
 import { PgEffectsStore } from './store/effects/effects.store.js';
+import { PgSchemaStore } from './store/schemas.store.js';
 import { PgParkedStore } from './store/parked.store.js';
 import { SlotLife } from './slots/slot-life.js';
 import { StreamLease } from './store/stream-lease.js';
@@ -92,19 +93,18 @@ export class AppRuntime implements ListenerRuntime {
     });
     this.toast = new ToastReader(target);
     const effects = this.effectsStore(definitions, lease);
-    this.dispatcher = createDispatcher(
-      config,
-      definitions,
-      streams,
-      logger,
-      this.store,
+    const hooks = {
+      onFault: (error: Error) => this.supervisor.halt(error),
+      onSuperseded: (error: Error) => this.supervisor.leave(error),
+    };
+    const stores = {
+      parked: this.store,
       effects,
-      {
-        onFault: (error) => this.supervisor.halt(error),
-        onSuperseded: (error) => this.supervisor.leave(error),
-      },
-      config.toast === 'reread' ? new ToastFiller(this.toast, logger) : null,
-    );
+      // A temporary slot begins anew each time, and so does what is known.
+      schemas: slot.name === null ? null : new PgSchemaStore(target, { app: name, slotName: slot.name, lease, logger }),
+      toast: config.toast === 'reread' ? new ToastFiller(this.toast, logger) : null,
+    };
+    this.dispatcher = createDispatcher(config, definitions, streams, logger, stores, hooks);
     this.parked = this.redriver();
     const subscriptions = subscriptionsOf(definitions, features);
     this.life = new SlotLife({
@@ -245,10 +245,10 @@ export class AppRuntime implements ListenerRuntime {
     this.parked.stop();
     await this.close();
     // What was handled once more has to leave the table, else it is handled again after the next start.
-    const { effects } = this.dispatcher;
+    const { effects, schemas } = this.dispatcher;
     const last = Promise.all([this.parked.settled(), effects.fold()]);
     await Promise.race([last, sleep(STORE_GRACE_MS, undefined, { ref: false })]);
-    await Promise.all([this.store.close(), effects.close(), this.toast.close()]);
+    await Promise.all([this.store.close(), effects.close(), schemas.close(), this.toast.close()]);
   }
 
   private async close(): Promise<void> {
@@ -324,10 +324,11 @@ function subscriptionsOf(
   features: readonly FeatureTable[],
 ): TableSubscription[] {
   const ofHandlers = definitions
-    .filter(({ kind }) => kind === 'table')
-    .map(({ id, tables, operations, whenChanged, oldRecord }) => ({
+    .filter(({ kind }) => kind === 'table' || kind === 'schema')
+    .map(({ id, kind, tables, operations, whenChanged, oldRecord }) => ({
       pattern: new TablePattern(tables),
-      mask: operationMask(operations),
+      // A shape comes with whatever is published.
+      mask: kind === 'schema' ? 0 : operationMask(operations),
       source: id,
       needs: whenChanged.length > 0 || oldRecord.length > 0 ? { whenChanged, oldRecord } : undefined,
     }));

@@ -47,9 +47,16 @@ export async function deliver(recording, callback, { concurrency } = {}) {
   const streams = new ChangeStreams();
   let failed;
   const fault = new Promise((_, reject) => (failed = reject));
-  const dispatcher = createDispatcher(CONFIG, [definition], streams, QUIET, new MemoryParkedStore(), {
-    onFault: failed,
-  });
+  const dispatcher = createDispatcher(
+    CONFIG,
+    [definition],
+    streams,
+    QUIET,
+    { parked: new MemoryParkedStore(), effects: null },
+    {
+      onFault: failed,
+    },
+  );
   dispatcher.begin();
   const stream = new Stream(dispatcher);
   await Promise.race([stream.run(recording), fault]);

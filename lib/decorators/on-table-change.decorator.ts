@@ -15,7 +15,8 @@ import type {
   HandlerOptions,
 } from '../interfaces/handler.interface.js';
 import type { AppName, RowOf, TableSelector } from '../interfaces/table.interface.js';
-import { addHandlerMetadata, refuse, storedOptions } from './handler-metadata.js';
+import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
+import { selectedTables } from './selected-tables.js';
 
 /** A bare literal type would make TypeScript try the overload first ("specialized signature"). */
 type Only<O extends Operation> = O;
@@ -78,30 +79,11 @@ export interface OnTableChange {
  */
 export const OnTableChange: OnTableChange = (selector: unknown, operations?: unknown, options?: unknown) =>
   ((target: object, key: string | symbol, descriptor: PropertyDescriptor) => {
-    const selected = (Array.isArray(selector) ? selector : [selector]) as unknown[];
-    const unfit = selected.find((each) => !isTable(each));
-    if (unfit !== undefined || selected.includes(undefined)) {
-      const kind = unfit === null ? 'null' : typeof unfit;
-      refuse(
-        target,
-        key,
-        `names a table by ${kind}; a name, a pattern or table<Row>(name) is wanted (is it imported in a circle?)`,
-      );
-    }
-    const entities = selected.filter((each) => typeof each === 'function') as { name: string }[];
     addHandlerMetadata(target, key, descriptor, {
       kind: 'table',
-      tables: selected
-        .filter((each) => typeof each !== 'function')
-        .map((each) => (typeof each === 'string' ? each : (each as { name: string }).name)),
-      entities: entities.map((each) => each.name),
+      ...selectedTables(target, key, selector),
       operations:
         operations === undefined ? [] : ((Array.isArray(operations) ? operations : [operations]) as Operation[]),
       options: storedOptions(options),
     });
   }) as never;
-
-function isTable(each: unknown): boolean {
-  if (typeof each === 'string' || typeof each === 'function') return true;
-  return typeof each === 'object' && each !== null && typeof (each as { name?: unknown }).name === 'string';
-}

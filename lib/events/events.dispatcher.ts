@@ -1,6 +1,7 @@
 import { asError } from '../errors/as-error.js';
 import type { RowChange } from '../changes/change.js';
 import type { LogicalMessageEvent } from '../changes/logical-message.js';
+import type { TableDescription } from '../changes/schema-change.js';
 import type { CommittedTransaction } from '../changes/transaction.js';
 import type { CaptureImage } from '../changes/wire-image.js';
 import type { StreamStart } from '../interfaces/effects-store.interface.js';
@@ -17,11 +18,12 @@ import { EffectsKeeper } from './effects/effects-keeper.js';
 import { Parking } from './parked/parking.js';
 import { Redrives } from './parked/redrives.js';
 import { RunSignals } from './run-signals.js';
+import type { SchemaBook } from './schemas/schema-book.js';
 import { SerialCalls } from './serial-calls.js';
 import { TimeSlice } from './time-slice.js';
 import { TransactionHolds } from './transaction-holds.js';
 import { WorkQueue } from './work-queue.js';
-import { ChangeWork, type MessageWork, type Work } from './work.js';
+import { ChangeWork, settleWork, type MessageWork, type SchemaWork, type Work } from './work.js';
 
 /**
  * Takes transactions in pieces and gives them to the handlers: in commit order, one change at a time, for one change
@@ -38,10 +40,12 @@ export class EventsDispatcher implements TransactionSink {
   onRoom: () => void = () => undefined;
   onFree: () => void = () => undefined;
   changesHandled = 0;
+  readonly watchesSchemas: boolean;
   readonly queue: WorkQueue;
   readonly desk: HandlerDesk;
   readonly parking: Parking;
   readonly effects: EffectsKeeper;
+  readonly schemas: SchemaBook;
   private readonly handing: HandOver;
   private readonly holds = new TransactionHolds((size) => {
     this.queue.hold(size);
@@ -65,9 +69,9 @@ export class EventsDispatcher implements TransactionSink {
   private connection = 0;
 
   constructor(private readonly options: DispatcherOptions) {
-    const { app, limits, registry, streams, parked, logger, onExhausted } = options;
+    const { app, limits, registry, streams, parked, schemas, logger, onExhausted } = options;
     this.queue = new WorkQueue(limits);
-    this.handing = new HandOver({ registry, limits, streams });
+    this.handing = new HandOver({ registry, limits, streams, schemas });
     this.redrives = new Redrives(app, registry.runners);
     this.parking = new Parking(parked, registry.runners, logger, (error) => this.supersede(error));
     this.desk = new HandlerDesk(app, this.parking, logger, { onFault: (error) => this.fault(error), onExhausted });
@@ -81,15 +85,10 @@ export class EventsDispatcher implements TransactionSink {
       givenUp: () => this.closeTransaction(),
     });
     this.effects = new EffectsKeeper(options.effects, registry.runners, logger, (error) => this.supersede(error));
-    this.lanes = new LaneSet(registry.runners, this.desk, {
-      taken: (work) => {
-        work.pending++;
-        return this.holds.add(work.change.commitLsn);
-      },
-      settled: ({ work, hold }) => {
-        this.holds.done(hold);
-        this.release(work);
-      },
+    this.schemas = schemas.book;
+    this.watchesSchemas = !this.schemas.isEmpty;
+    this.lanes = new LaneSet(registry.runners, this.desk, this.holds, {
+      released: (work) => this.release(work),
       rested: () => this.rested(),
       givenUp: () => this.closeTransaction(),
     });
@@ -118,7 +117,6 @@ export class EventsDispatcher implements TransactionSink {
   wantsMessage(prefix: string): boolean {
     return this.options.registry.runnersOfMessage(prefix).length > 0;
   }
-
   holdsTransaction(commitLsn: bigint): boolean {
     return this.holds.has(commitLsn);
   }
@@ -144,6 +142,7 @@ export class EventsDispatcher implements TransactionSink {
     const { connection } = this;
     if (this.options.loadsParked) await this.parking.load();
     await this.effects.open(stream);
+    await this.schemas.open(stream.history);
     if (connection !== this.connection) return;
     this.isHeld = false;
     this.pump();
@@ -164,9 +163,11 @@ export class EventsDispatcher implements TransactionSink {
   }
 
   message(message: LogicalMessageEvent, bytes: number, unit: DeliveryUnit | null): void {
-    if (this.state === 'stopped' || this.isClosed) return;
-    this.queue.received(bytes);
-    this.accept({ kind: 'message', message, bytes, unit });
+    this.receive({ kind: 'message', message, bytes, unit });
+  }
+
+  description(description: TableDescription): void {
+    this.receive({ kind: 'schema', description, change: null, bytes: 0 });
   }
 
   commit(transaction: CommittedTransaction, unit: DeliveryUnit): void {
@@ -247,7 +248,7 @@ export class EventsDispatcher implements TransactionSink {
   }
 
   /** Gives up what is in hand, for another process has it; the next stream begins anew. */
-  private supersede(error?: Error): void {
+  supersede(error?: Error): void {
     this.abandon();
     this.isSuperseded = true;
     if (error !== undefined) this.options.onSuperseded?.(error);
@@ -256,6 +257,12 @@ export class EventsDispatcher implements TransactionSink {
   private fault(error: Error): void {
     this.abandon();
     this.options.onFault(error);
+  }
+
+  private receive(work: MessageWork | SchemaWork): void {
+    if (this.state === 'stopped' || this.isClosed) return;
+    this.queue.received(work.bytes);
+    this.accept(work);
   }
 
   private accept(work: Work): void {
@@ -276,27 +283,20 @@ export class EventsDispatcher implements TransactionSink {
 
   private finish(work: Work): void {
     this.calls.work = null;
-    if (work.kind === 'change' || work.kind === 'message') this.release(work);
+    if ('bytes' in work) this.release(work);
     try {
       this.handing.finished(work, this.lanes.isIdle);
     } catch (error) {
       return this.fault(asError(error));
     }
-    this.settle(work);
+    settleWork(work, this.holds);
     if (this.state === 'draining' && this.handing.openTransaction === null) this.close();
     this.endDrainAtRest();
     if (this.state !== 'stopped' && this.slice.isOverAfterCall()) this.slice.nextTurn(() => this.pump());
   }
 
-  private settle(work: Work): void {
-    if (work.kind === 'redrive') return work.done();
-    if (work.kind === 'message') return work.unit?.settle();
-    if (work.kind === 'change') return;
-    this.holds.commit(work.transaction.info.commitLsn, work.unit);
-  }
-
   /** One who had it is done with it; the last one makes room. */
-  private release(work: ChangeWork | MessageWork): void {
+  private release(work: ChangeWork | MessageWork | SchemaWork): void {
     if (work.kind === 'change') {
       if (--work.pending > 0) return;
       this.changesHandled++;

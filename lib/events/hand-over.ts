@@ -4,12 +4,14 @@ import type { ChangeStreams } from './change-streams.js';
 import { DeliveryPosition } from './delivery-position.js';
 import type { HandlerRegistry } from './handler-registry.js';
 import type { HandlerRunner } from './handler-runner.js';
+import type { SchemaCalls } from './schemas/schema-calls.js';
 import { TransactionCollector } from './whole/transaction-collector.js';
-import type { ChangeWork, CommitWork, MessageWork, Work } from './work.js';
+import type { ChangeWork, CommitWork, MessageWork, SchemaWork, Work } from './work.js';
 
 export interface HandOverOptions {
   readonly registry: HandlerRegistry;
   readonly streams: ChangeStreams;
+  readonly schemas: SchemaCalls;
   readonly limits: { readonly changes: number; readonly bytes: number };
 }
 
@@ -68,6 +70,9 @@ export class HandOver {
         if (isNew && route.watches.length > 0) streams.emit(change, route.watches);
         return route.runnersOf(change);
       }
+      case 'schema':
+        this.openTransaction = work.description.transaction;
+        return this.options.schemas.runnersOf(work);
       case 'message':
         return this.runnersOfMessage(work);
       case 'commit': {
@@ -84,12 +89,18 @@ export class HandOver {
     return transaction.info.commitLsn <= this.position.commit;
   }
 
+  /** It says that a table has changed its shape. */
+  changesSchema(work: SchemaWork): boolean {
+    return this.options.schemas.isChange(work);
+  }
+
   /** What a handler gets. */
   payload(work: Work, runner: HandlerRunner): unknown {
     if (work.kind === 'commit') {
       return work.transaction.withChanges(this.collector.changesOf(work.transaction.info.commitLsn));
     }
     if (work.kind === 'message') return work.message;
+    if (work.kind === 'schema') return this.options.schemas.payload(work, runner);
     const one = work.kind === 'change' ? work.change : work.parked.work;
     return runner.definition.batch === undefined ? one : [one];
   }
@@ -113,7 +124,14 @@ export class HandOver {
       this.collector.clear();
       return;
     }
-    if (work.kind === 'redrive' || isForeign || (work.kind === 'message' && work.unit !== null)) return;
+    // Its place is that of the change behind it, which comes again where it is not finished.
+    if (
+      work.kind === 'redrive' ||
+      work.kind === 'schema' ||
+      isForeign ||
+      (work.kind === 'message' && work.unit !== null)
+    )
+      return;
     this.position.pass(work.kind === 'message' ? work.message : work.change, isAll);
     if (work.kind === 'change' && this.isCollecting) this.collect(work);
   }

@@ -95,7 +95,7 @@ export class HandlerRunner {
     const { toast } = this.handling;
     if (toast === null) return this.callWith(payload, transaction, attempt, signal, parkedId);
     const filled =
-      this.definition.kind === 'transaction' ? fillWhole(toast, payload, signal) : toast.fill(payload, signal);
+      this.definition.kind === 'transaction' ? fillWhole(toast, payload, signal) : toast.complete(payload, signal);
     if (!isPromise(filled)) return this.callWith(filled, transaction, attempt, signal, parkedId);
     return filled.then((whole) => this.callWith(whole, transaction, attempt, signal, parkedId));
   }

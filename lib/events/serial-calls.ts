@@ -155,7 +155,7 @@ export class SerialCalls {
       desk.fault(fault);
       return false;
     }
-    const reason = work.kind === 'commit' && isParkChange(error) ? unparkable(error) : error;
+    const reason = isParkChange(error) && isUnparkable(work) ? unparkable(work, error) : error;
     const decision = desk.judge(this, runner, describeWork(work), this.tries, reason);
     if (decision === null) return false;
     switch (decision.action) {
@@ -221,9 +221,15 @@ export class SerialCalls {
   }
 }
 
+/** It has no key that could wait behind it. */
+function isUnparkable({ kind }: Work): boolean {
+  return kind === 'commit' || kind === 'schema';
+}
+
 /** As a policy it is refused at boot; a handler may throw it nevertheless, and then fails as with any error. */
-function unparkable(cause: unknown): ParkingError {
-  return new ParkingError('A whole transaction cannot be parked', {
+function unparkable({ kind }: Work, cause: unknown): ParkingError {
+  const what = kind === 'commit' ? 'whole transaction' : 'schema change';
+  return new ParkingError(`A ${what} cannot be parked`, {
     cause,
     hint: 'throw SkipChange, HaltApp or an error.',
   });

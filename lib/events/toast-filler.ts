@@ -28,7 +28,7 @@ export class ToastFiller {
   ) {}
 
   /** What a handler is to get. @returns the payload itself where nothing is missing in it, else a promise */
-  fill(payload: unknown, signal: AbortSignal): unknown {
+  complete(payload: unknown, signal: AbortSignal): unknown {
     if (payload instanceof Update) return lacks(payload) ? this.one(payload, signal) : payload;
     if (Array.isArray(payload)) return payload.some(lacks) ? this.all(payload, signal) : payload;
     return payload;

@@ -11,6 +11,12 @@ export type HandlerMetadata =
       readonly operations: readonly Operation[];
       readonly options: StoredHandlerOptions;
     }
+  | {
+      readonly kind: 'schema';
+      readonly tables: readonly string[];
+      readonly entities: readonly string[];
+      readonly options: StoredHandlerOptions;
+    }
   | { readonly kind: 'transaction'; readonly options: StoredHandlerOptions }
   | { readonly kind: 'message'; readonly prefix: string | null; readonly options: StoredHandlerOptions };
 
@@ -32,7 +38,7 @@ export interface HandlerDefinition {
   readonly id: string;
   readonly app: string;
   readonly kind: HandlerMetadata['kind'];
-  /** Table patterns, of a handler of tables. */
+  /** Table patterns, of a handler of tables or of their schema. */
   readonly tables: readonly string[];
   readonly operations: readonly Operation[];
   /** Prefix, of a handler of messages; null: all. */

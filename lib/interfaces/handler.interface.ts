@@ -65,6 +65,15 @@ export type PlainHandlerOptions<Tx = boolean> = Pick<
   'id' | 'app' | 'transactional' | 'retry' | 'onExhausted' | 'enabled'
 >;
 
+/** Options of `@OnSchemaChange`. */
+export type SchemaHandlerOptions<App = string> = Pick<
+  HandlerOptions<any, App, undefined, false>,
+  'id' | 'app' | 'retry' | 'enabled'
+> & {
+  /** Overrides the app's `onExhausted`, but for `'park'`, which is `'block'` here. */
+  readonly onExhausted?: Exclude<OnExhausted, 'park'>;
+};
+
 /** By the key, not by `extends BatchOptions`: without `strictNullChecks`, `undefined` extends everything. */
 export type Delivered<C, Batch> = 'size' extends keyof Batch ? readonly C[] : C;
 export type ContextOf<Tx> = [Tx] extends [true] ? TransactionalContext : PgListenerContext;

@@ -1,5 +1,6 @@
 import type { LogicalMessageEvent } from '../changes/logical-message.js';
 import type { RowChange } from '../changes/change.js';
+import type { TableDescription } from '../changes/schema-change.js';
 import type { CommittedTransaction } from '../changes/transaction.js';
 import type { CaptureImage } from '../changes/wire-image.js';
 import type { StreamStart } from './effects-store.interface.js';
@@ -55,6 +56,10 @@ export interface TransactionSink {
    */
   change(change: RowChange, route: TableRoute, bytes: number, capture: CaptureImage | null): Borrower | null;
   message(message: LogicalMessageEvent, bytes: number, unit: DeliveryUnit | null): void;
+  /** Whether it wants to be told how tables are described. Does not change. */
+  readonly watchesSchemas: boolean;
+  /** The changes behind it, of its table, are described so. It comes again on each connection. */
+  description(description: TableDescription): void;
   commit(transaction: CommittedTransaction, unit: DeliveryUnit): void;
   /** What comes now would have to wait for something that is not finished. */
   readonly isBusy: boolean;

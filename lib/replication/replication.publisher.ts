@@ -23,50 +23,20 @@ import {
 } from '../decoder/pgoutput-messages.js';
 import { RelationCache, type CachedRelation } from '../decoder/relation-cache.js';
 import { rowKeyOf } from '../decoder/row-key.js';
-import type { StreamTypes } from '../decoder/stream-types.js';
 import { DecodeError } from '../errors/decode.error.js';
 import type { Borrower, DeliveryUnit, TransactionSink } from '../interfaces/transaction-sink.interface.js';
-import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { WalPosition } from '../interfaces/wal-position.interface.js';
 import { INVALID_LSN, type Lsn } from '../protocol/lsn.js';
-import type { PrimaryKeys } from '../connection/primary-keys.js';
+import type { PublisherOptions } from './publisher-options.js';
 import { AckTracker, type AckUnit } from './ack-tracker.js';
-import type { DeliveryProgress } from './delivery-progress.js';
-import { StreamedTransactions, type CommittedTarget, type StreamPace } from './in-progress/streamed-transactions.js';
+import { StreamedTransactions, type CommittedTarget } from './in-progress/streamed-transactions.js';
 import { routedTable } from './row-identity.js';
-import { truncateOf, TRUNCATE_FLAGS } from './truncate-message.js';
-import type { TypeLearner } from './type-learner.js';
+import { TableDescriptions } from './table-descriptions.js';
+import { truncateImage } from './truncate-image.js';
 
 const NO_ROUTE = { mask: 0 };
 /** The manual's name of the message that brings an operation. */
 const MESSAGE_OF = { insert: 'Insert', update: 'Update', delete: 'Delete', truncate: 'Truncate' } as const;
-
-/** Counts of one app, across its connections. */
-export interface PublisherCounters {
-  changesReceived: number;
-  transactionsReceived: number;
-}
-
-export interface PublisherOptions {
-  readonly app: string;
-  readonly types: StreamTypes;
-  readonly progress: DeliveryProgress;
-  readonly counters: PublisherCounters;
-  readonly primaryKeys: PrimaryKeys;
-  /** What positions of this connection mean something in. */
-  readonly history: StreamHistory;
-  /** Told of every position that the stream has brought to its end. */
-  readonly received: (lsn: Lsn) => void;
-  /** Bytes of transactions in progress that stay in memory; what goes beyond is kept on disk. */
-  readonly mostStreamedBytes: number;
-  /** Whether transactions come when they are prepared. */
-  readonly twoPhase: boolean;
-  readonly pace: StreamPace;
-  /** Whether what is not sent of a row is read from its table. @default false */
-  readonly rereadsToast?: boolean;
-  /** Absent: all types are known. */
-  readonly learner?: TypeLearner;
-}
 
 /**
  * Turns the messages of one connection into transactions of changes and hands them to the sink in pieces; tracks what
@@ -84,6 +54,8 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   index = 0;
   private readonly decoder: PgOutputDecoder;
   private readonly era: number;
+  /** Null: nobody asks how tables are described. */
+  private readonly descriptions: TableDescriptions | null;
   private messageHigh = 0;
   private messageLow = 0;
   private bytes = 0;
@@ -112,6 +84,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
     this.era = options.progress.era;
     const { types } = options;
     const relations = new RelationCache(types);
+    this.descriptions = sink.watchesSchemas ? new TableDescriptions(sink, types.oids) : null;
     this.streamed = new StreamedTransactions(this, sink, relations, options);
     this.decoder = new PgOutputDecoder(relations, types.oids, this, this.streamed);
   }
@@ -212,7 +185,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   }
 
   insert(cached: CachedRelation, record: Row): void {
-    this.step('Insert');
+    this.step('Insert', cached);
     if (this.isNew()) this.hand(new Insert(this.transaction!, cached.relation, this, record), cached);
     this.count(cached, 'insert');
   }
@@ -225,7 +198,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
     changed: readonly string[] | null,
     toast: readonly string[],
   ): void {
-    this.step('Update');
+    this.step('Update', cached);
     if (this.isNew()) {
       const { relation } = cached;
       const key =
@@ -236,14 +209,14 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   }
 
   delete(cached: CachedRelation, oldRecord: Row): void {
-    this.step('Delete');
+    this.step('Delete', cached);
     if (this.isNew()) this.hand(new Delete(this.transaction!, cached.relation, this, oldRecord), cached);
     this.count(cached, 'delete');
   }
 
   truncate(relations: readonly CachedRelation[], cascade: boolean, restartIdentity: boolean): void {
     for (const cached of relations) {
-      this.step('Truncate');
+      this.step('Truncate', cached);
       if ((cached.interest.mask & 8) !== 0 && this.isNew()) {
         this.hand(new Truncate(this.transaction!, cached.relation, this, cascade, restartIdentity), cached);
       }
@@ -252,7 +225,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   }
 
   passed(cached: CachedRelation, operation: RowOperation): void {
-    this.step(MESSAGE_OF[operation]);
+    this.step(MESSAGE_OF[operation], cached);
     this.count(cached, operation);
   }
 
@@ -282,7 +255,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
    * one connection and not on another, a logical message comes to those who ask for it, and Begin shares its LSN with the
    * first change.
    */
-  private step(messageType: string): void {
+  private step(messageType: string, cached: CachedRelation): void {
     if (this.unit === null) this.outOfPlace(messageType, 'no transaction is open');
     if (this.messageHigh === this.walHigh && this.messageLow === this.walLow) {
       this.ordinal++;
@@ -290,6 +263,10 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
       this.walHigh = this.messageHigh;
       this.walLow = this.messageLow;
       this.ordinal = 0;
+    }
+    if (this.descriptions !== null && !this.descriptions.isTold(cached) && this.isNew()) {
+      this.isHanded = true;
+      this.descriptions.tell(cached, this.transaction!, this);
     }
   }
 
@@ -311,7 +288,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   private readonly capture: CaptureImage = () => {
     const { frame, frameStart, frameEnd, handed } = this;
     if (frame[frameStart] === PgOutputMessage.Truncate) {
-      return { cached: handed, message: truncateOf(handed.relation.id, frame[frameStart + TRUNCATE_FLAGS]!) };
+      return { cached: handed, message: truncateImage(handed.relation.id, frame, frameStart) };
     }
     // Each change that has to wait is copied: `Buffer.from(frame.subarray())` costs half as much again.
     const message = Buffer.allocUnsafe(frameEnd - frameStart);

@@ -7,7 +7,7 @@ import type { PublicationManager } from '../publications/publication-manager.js'
 import type { SlotLife } from '../slots/slot-life.js';
 import type { DeliveryProgress } from './delivery-progress.js';
 import type { FormatChoice } from './format-choice.js';
-import type { PublisherCounters } from './replication.publisher.js';
+import type { PublisherCounters } from './publisher-options.js';
 
 /** Everything that outlives a single connection. */
 export interface SessionContext {

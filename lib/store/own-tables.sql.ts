@@ -72,6 +72,29 @@ const STREAM_STATEMENTS: readonly string[] = [
 /** Of every app with a named slot. */
 export const STREAM_TABLES: OwnTables = { names: ['slots', 'gaps', 'parked'], statements: STREAM_STATEMENTS };
 
+/** Of apps that listen to changes of schema. */
+export const SCHEMA_TABLES: OwnTables = {
+  names: [...STREAM_TABLES.names, 'described'],
+  statements: [
+    ...STREAM_STATEMENTS,
+    // How each table was described last under each of its names, as far as handlers were told, and since where in which log.
+    `CREATE TABLE IF NOT EXISTS ${OWN_SCHEMA}.described (
+  slot_name text NOT NULL,
+  schema_name text NOT NULL,
+  table_name text NOT NULL,
+  relation_oid oid NOT NULL,
+  shape jsonb NOT NULL,
+  system_identifier text NOT NULL,
+  timeline text NOT NULL,
+  commit_lsn pg_lsn NOT NULL,
+  wal_lsn pg_lsn NOT NULL,
+  ordinal integer NOT NULL,
+  recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (slot_name, schema_name, table_name, relation_oid)
+)`,
+  ],
+};
+
 /** Of apps with transactional handlers, whatever their slot: a claim looks at whose stream it is, and at what is parked. */
 export const EFFECTS_TABLES: OwnTables = {
   names: [...STREAM_TABLES.names, 'progress', 'spans', 'claims'],

@@ -42,7 +42,7 @@ const ATTEMPTS = parameter('attempts');
  * @param first number of the parameter with the slot whose take-overs are counted; the next one is how many we know of,
  *   null: they are not
  */
-const heldBy = (first: number): string => `WITH lease AS MATERIALIZED (
+export const heldBy = (first: number): string => `WITH lease AS MATERIALIZED (
   SELECT 1 FROM ${SLOTS} WHERE slot_name = $${first}::text AND epoch = $${first + 1}::bigint FOR SHARE
 ), held AS MATERIALIZED (
   SELECT $${first + 1}::bigint IS NULL OR EXISTS (SELECT FROM lease) AS held

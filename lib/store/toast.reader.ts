@@ -64,7 +64,7 @@ function groupsOf(updates: readonly Update[]): Iterable<Group> {
     if (!ofTable.has(list)) ofTable.set(list, { key, columns, members: [] });
     ofTable.get(list)!.members.push({ index, key });
   }
-  return [...groups.values()].flatMap((ofTable) => [...ofTable.values()]);
+  return [...groups.values()].flatMap((ofTable) => Array.from(ofTable.values()));
 }
 
 async function readRows(client: Client, { key, columns, members }: Group): Promise<(string | null)[][]> {

@@ -2,20 +2,27 @@ import { isDeepStrictEqual } from 'node:util';
 import { Delete, Insert, Truncate, Update, type ChangePlace, type RowChange } from '../changes/change.js';
 import { LogicalMessageEvent } from '../changes/logical-message.js';
 import { parseTableName, type ParsedTableName } from '../changes/table-pattern.js';
+import { TableDescription } from '../changes/schema-change.js';
 import type { TransactionInfo } from '../changes/transaction.js';
 import type { AppName, RowOf, TableName, TableRef } from '../interfaces/table.interface.js';
+import type { ColumnShape, TableShape } from '../interfaces/schema-change.interface.js';
 import { lsnFromParts } from '../protocol/lsn.js';
 
 type Table<App = string> = TableName<App> | TableRef<any>;
 type RecordOf<T, App> = Readonly<RowOf<T, App>>;
 
-/** Something to emit: a change of one table, or a logical message. Made by `insert`, `update`, `remove`, `truncate`, `message`. */
+/**
+ * Something to emit: a change of one table, a logical message, or a change of schema. Made by `insert`, `update`, `remove`,
+ * `truncate`, `message`, `alter`.
+ */
 export type Emission =
   | { readonly kind: 'change'; readonly table: ParsedTableName; readonly make: ChangeMaker }
-  | { readonly kind: 'message'; readonly make: MessageMaker };
+  | { readonly kind: 'message'; readonly make: MessageMaker }
+  | { readonly kind: 'schema'; readonly make: DescriptionMaker };
 
 type ChangeMaker = (transaction: TransactionInfo, table: ParsedTableName, place: ChangePlace) => RowChange;
 type MessageMaker = (transaction: TransactionInfo, place: ChangePlace) => LogicalMessageEvent;
+type DescriptionMaker = (transaction: TransactionInfo, place: ChangePlace) => TableDescription;
 type Row = Record<string, unknown>;
 
 /**
@@ -83,6 +90,45 @@ export function message(prefix: string, content: string | Uint8Array): Emission 
         prefix,
         content: bytes,
       }),
+  };
+}
+
+/** A description of a table, as far as a test cares: what is left out is as in a table without a key. */
+export type DescribedTable = Partial<Omit<TableShape, 'schema' | 'table' | 'columns'>> & {
+  /** As `insert` takes it; default: the table that is altered. */
+  readonly table?: string;
+  /** `typeOid` defaults to text (25). */
+  readonly columns: readonly (Partial<ColumnShape> & Pick<ColumnShape, 'name'>)[];
+};
+
+/**
+ * A table that comes in another shape from here on. `differences` are worked out as for a server's; where there are none, no
+ * handler is called.
+ *
+ * @throws TablePatternError
+ * @example
+ * await listener.emit(alter('orders', { columns: [{ name: 'id' }] }, { columns: [{ name: 'id' }, { name: 'note' }] }));
+ */
+export function alter(table: Table, previous: DescribedTable, current: DescribedTable): Emission {
+  const name = typeof table === 'string' ? table : table.name;
+  const [before, now] = [describedShape(name, previous), describedShape(name, current)];
+  return { kind: 'schema', make: (transaction, place) => new TableDescription(transaction, place, now, before) };
+}
+
+const TEXT_OID = 25;
+
+function describedShape(name: string, { oid, replicaIdentity, columns, table = name }: DescribedTable): TableShape {
+  return {
+    oid: oid ?? 1,
+    ...parseTableName(table),
+    replicaIdentity: replicaIdentity ?? 'default',
+    columns: columns.map((column) => ({
+      typeOid: TEXT_OID,
+      typeName: null,
+      typeModifier: -1,
+      isKey: false,
+      ...column,
+    })),
   };
 }
 

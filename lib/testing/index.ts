@@ -1,3 +1,3 @@
 export { TestPgListener } from './test-pg-listener.js';
-export { insert, message, remove, truncate, update, type Emission } from './emissions.js';
+export { alter, insert, message, remove, truncate, update, type DescribedTable, type Emission } from './emissions.js';
 export { startPostgres, type PostgresServer, type StartPostgresOptions } from './start-postgres.js';

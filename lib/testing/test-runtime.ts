@@ -44,10 +44,17 @@ export class TestRuntime implements ListenerRuntime {
     const told = definitions.map((each) => this.withoutDelays(this.withRecord(each)));
     const store = new MemoryParkedStore();
     this.effects = new MemoryEffectsStore(this.app);
-    this.dispatcher = createDispatcher(config, told, streams, logger, store, this.effects, {
-      onFault: (error) => this.giveUp(error),
-      onExhausted: (error) => this.giveUp(error),
-    });
+    this.dispatcher = createDispatcher(
+      config,
+      told,
+      streams,
+      logger,
+      { parked: store, effects: this.effects },
+      {
+        onFault: (error) => this.giveUp(error),
+        onExhausted: (error) => this.giveUp(error),
+      },
+    );
     const { dispatcher } = this;
     this.parked = new ParkedRedriver({
       store,
@@ -159,6 +166,7 @@ export class TestRuntime implements ListenerRuntime {
   private hand(emission: Emission, transaction: TransactionInfo, tally: TransactionTally, place: ChangePlace): void {
     const { dispatcher } = this;
     if (emission.kind === 'message') return dispatcher.message(emission.make(transaction, place), 0, null);
+    if (emission.kind === 'schema') return dispatcher.description(emission.make(transaction, place));
     const { table } = emission;
     const change = emission.make(transaction, table, place);
     this.changes++;

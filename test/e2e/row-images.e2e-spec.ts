@@ -133,7 +133,9 @@ describe.each([
     const changed = [['title'], ['body'], ['id', 'title'], ['body']];
     expect(await changesOf(table, WORK, 6)).toEqual([
       { operation: 'insert', record: rows[0] },
-      ...changed.map((changedColumns, at) => ({ ...told, record: rows[at + 1], oldRecord: rows[at], changedColumns })),
+      ...changed.map((changedColumns, at) =>
+        Object.assign({ record: rows[at + 1], oldRecord: rows[at], changedColumns }, told),
+      ),
       { operation: 'delete', oldRecord: rows[4] },
     ]);
   });

@@ -1,5 +1,13 @@
-import { OnTableChange, table, type Change, type InsertChange, type UpdateChange } from 'nestjs-pg-listener';
-import { insert, remove, update } from 'nestjs-pg-listener/testing';
+import {
+  OnSchemaChange,
+  OnTableChange,
+  table,
+  type Change,
+  type SchemaChange,
+  type InsertChange,
+  type UpdateChange,
+} from 'nestjs-pg-listener';
+import { alter, insert, remove, update } from 'nestjs-pg-listener/testing';
 interface Order {
   id: number;
   status: string;
@@ -42,6 +50,9 @@ export class Good {
   @OnTableChange(table<{ x: 1 }>('untyped_elsewhere'), 'insert') h(c: InsertChange<{ x: 1 }>) {
     void c;
   }
+  @OnSchemaChange('invoices', { app: 'ledger' }) s(c: SchemaChange) {
+    void c;
+  }
   @OnTableChange<Order>('orders', 'insert') i(c: InsertChange<Order>) {
     void c;
   }
@@ -71,6 +82,10 @@ export class Bad {
   @OnTableChange('orders', 'update', { whenChanged: ['nope'] }) f(c: UpdateChange<Order>) {
     void c;
   }
+  // @ts-expect-error table of another app
+  @OnSchemaChange('invoices') s(c: SchemaChange) {
+    void c;
+  }
   // @ts-expect-error one of two
   @OnTableChange(['orders', 'billing.invoices'], 'insert') g(c: InsertChange<Order>) {
     void c;
@@ -84,6 +99,9 @@ export const emitted = [
   insert<'invoices', 'ledger'>('invoices', { id: 1, total: '1.00' }),
   update('orders', { id: 1, status: 'paid' }, { id: 1 }),
   remove('orders', { id: 1 }),
+  alter('orders', { columns: [{ name: 'id' }] }, { columns: [{ name: 'id', typeOid: 20 }] }),
+  // @ts-expect-error a column without a name
+  alter('orders', { columns: [{ typeOid: 23 }] }, { columns: [] }),
   // @ts-expect-error no such table
   insert('ordes', { id: 1, status: 'new' }),
   // @ts-expect-error a pattern

@@ -2,6 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import {
   OnLogicalMessage,
+  OnSchemaChange,
   OnTableChange,
   OnTransaction,
   table,
@@ -13,6 +14,7 @@ import {
   type TruncateChange,
   type PgListenerContext,
   type LogicalMessage,
+  type SchemaChange,
   type Transaction,
   type TransactionalContext,
 } from 'nestjs-pg-listener';
@@ -59,6 +61,17 @@ export class Good {
   }
   @OnLogicalMessage('outbox', { transactional: true }) async g3(m: LogicalMessage, x: TransactionalContext) {
     await x.client.query('select 1', [m.lsn]);
+  }
+  @OnSchemaChange('orders', { onExhausted: 'halt' }) async s1(c: SchemaChange, x: PgListenerContext) {
+    for (const each of c.differences) {
+      if (each.kind === 'column-renamed') {
+        const never: false = each.isCertain;
+        void [each.from.length, never, x.attempt];
+      } else if (each.kind === 'column-added') void each.column.typeName?.length;
+    }
+  }
+  @OnSchemaChange([Orders, OrderEntity, 'billing.*', '!audit']) s2({ previous, current }: SchemaChange) {
+    return previous.columns.length - current.columns.length;
   }
   @OnTableChange<Order>('orders', 'insert') h(c: InsertChange<Order>) {
     void c;
@@ -124,6 +137,22 @@ export class Bad {
   @OnLogicalMessage('outbox') g2(m: LogicalMessage, x: TransactionalContext) {
     void m;
     void x;
+  }
+  // @ts-expect-error a row where a schema comes
+  @OnSchemaChange('orders') s1(c: InsertChange<Order>) {
+    void c;
+  }
+  // @ts-expect-error a schema change has no client
+  @OnSchemaChange('orders') s2(c: SchemaChange, x: TransactionalContext) {
+    void [c, x];
+  }
+  // @ts-expect-error a schema change is not parked
+  @OnSchemaChange('orders', { onExhausted: 'park' }) s3(c: SchemaChange) {
+    void c;
+  }
+  // @ts-expect-error a schema change has no lanes
+  @OnSchemaChange('orders', { concurrency: 8 }) s4(c: SchemaChange) {
+    void c;
   }
   // @ts-expect-error unknown operation
   @OnTableChange('orders', 'upsert') h(c: Change) {

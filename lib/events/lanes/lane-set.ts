@@ -3,7 +3,14 @@ import type { HandlerDesk } from '../handler-desk.js';
 import { HandlerLanes, type LanePort } from './handler-lanes.js';
 import type { HandlerRunner } from '../handler-runner.js';
 import type { Route } from '../handler-registry.js';
-import type { Work } from '../work.js';
+import type { TransactionHolds } from '../transaction-holds.js';
+import type { ChangeWork, Work } from '../work.js';
+
+/** What the lanes of all handlers need of the dispatcher. */
+export interface LaneSetPort extends Pick<LanePort, 'rested' | 'givenUp'> {
+  /** A lane is done with it. */
+  released(work: ChangeWork): void;
+}
 
 /** The lanes of all handlers that have some. */
 export class LaneSet {
@@ -17,7 +24,8 @@ export class LaneSet {
   constructor(
     runners: readonly HandlerRunner[],
     private readonly desk: HandlerDesk,
-    port: LanePort,
+    holds: TransactionHolds,
+    port: LaneSetPort,
   ) {
     this.port = {
       ...port,
@@ -26,7 +34,12 @@ export class LaneSet {
           this.lastRoute = work.route;
           this.routes.set(work.route.key, work.route);
         }
-        return port.taken(work);
+        work.pending++;
+        return holds.add(work.change.commitLsn);
+      },
+      settled: ({ work, hold }) => {
+        holds.done(hold);
+        port.released(work);
       },
     };
     this.runners = runners.filter(
@@ -74,6 +87,8 @@ export class LaneSet {
         return work.change.operation === 'truncate' || this.isRedescribed(work.route);
       case 'message':
         return true;
+      case 'schema':
+        return handing.changesSchema(work);
       case 'commit':
         return handing.isCollecting && !handing.isHandedBefore(work);
       case 'redrive':

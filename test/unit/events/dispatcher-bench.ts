@@ -1,11 +1,16 @@
 import { Insert, type ChangePlace, type RowChange } from '#lib/changes/change.js';
+import { TableDescription } from '#lib/changes/schema-change.js';
 import { LogicalMessageEvent } from '#lib/changes/logical-message.js';
 import { CommittedTransaction, TransactionInfo, TransactionTally, type TableName } from '#lib/changes/transaction.js';
 import { ChangeStreams } from '#lib/events/change-streams.js';
 import { EventsDispatcher } from '#lib/events/events.dispatcher.js';
 import { HandlerRegistry } from '#lib/events/handler-registry.js';
 import { HandlerRunner } from '#lib/events/handler-runner.js';
+import { SchemaBook } from '#lib/events/schemas/schema-book.js';
+import { SchemaCalls } from '#lib/events/schemas/schema-calls.js';
 import type { HandlerDefinition } from '#lib/interfaces/handler-definition.interface.js';
+import type { SchemaStore } from '#lib/interfaces/schema-store.interface.js';
+import type { TableShape } from '#lib/interfaces/schema-change.interface.js';
 import type { PgListenerContext } from '#lib/interfaces/handler.interface.js';
 import { MemoryEffectsStore } from '#lib/testing/memory-effects.store.js';
 import { MemoryParkedStore } from '#lib/testing/memory-parked.store.js';
@@ -49,6 +54,7 @@ export function runnerOf(spec: HandlerSpec, retry = RETRY): HandlerRunner {
 export interface BenchOptions {
   readonly limits?: { changes: number; bytes: number };
   readonly store?: MemoryParkedStore;
+  readonly schemaStore?: SchemaStore;
 }
 
 /** A dispatcher with real handlers, and what it says. */
@@ -61,7 +67,7 @@ export class DispatcherUnderTest {
   readonly dispatcher: EventsDispatcher;
   rooms = 0;
 
-  constructor(handlers: readonly HandlerSpec[], { limits, store }: BenchOptions = {}) {
+  constructor(handlers: readonly HandlerSpec[], { limits, store, schemaStore }: BenchOptions = {}) {
     this.store = store ?? new MemoryParkedStore();
     const logger = {
       log: () => undefined,
@@ -71,16 +77,17 @@ export class DispatcherUnderTest {
         this.stacks.push(stack);
       },
     };
+    const runners = handlers.map((spec) => runnerOf(spec));
+    const handling = { app: 'default', retry: RETRY, onExhausted: 'block', toast: null } as const;
+    const book = new SchemaBook(runners, schemaStore ?? null, () => undefined);
     this.dispatcher = new EventsDispatcher({
       app: 'default',
       limits: limits ?? { changes: 1_000, bytes: 1_000_000 },
-      registry: new HandlerRegistry(
-        handlers.map((spec) => runnerOf(spec)),
-        this.streams,
-      ),
+      registry: new HandlerRegistry(runners, this.streams),
       streams: this.streams,
       parked: this.store,
       effects: new MemoryEffectsStore('default'),
+      schemas: new SchemaCalls(book, handling),
       loadsParked: true,
       logger,
       onFault: (error) => this.faults.push(error),
@@ -130,7 +137,7 @@ export class TransactionUnderTest {
     private readonly dispatcher: EventsDispatcher,
     readonly commitLsn: bigint,
   ) {
-    this.info = new TransactionInfo('default', commitLsn, 700, SOME_TIME);
+    this.info = new TransactionInfo('default', commitLsn, 700, SOME_TIME, HISTORY);
   }
 
   /** Inserts a row with this id. */
@@ -144,6 +151,13 @@ export class TransactionUnderTest {
     this.tally.add(change.relation, change.operation);
     this.changes.push(change);
     this.dispatcher.change(change, this.dispatcher.route(described(table)), bytes, null);
+    return this;
+  }
+
+  /** The rows behind it come in this shape. */
+  describe(shape: TableShape): this {
+    const place = placeAt(this.commitLsn - 0x80n + BigInt(this.index), this.index);
+    this.dispatcher.description(new TableDescription(this.info, place, shape));
     return this;
   }
 

@@ -48,14 +48,14 @@ describe('unchanged TOAST values', () => {
   it('are not asked for where nothing is missing', () => {
     const { toast, source, run } = filler('read');
     const whole = [update(1, []), 'a message', [update(2, [])], undefined];
-    for (const payload of whole) expect(toast.fill(payload, run.signal)).toBe(payload);
+    for (const payload of whole) expect(toast.complete(payload, run.signal)).toBe(payload);
     expect(source.asked).toEqual([]);
   });
 
   it('are asked for once, for an array together, and the change itself stays as it was', async () => {
     const { toast, source, run } = filler('read');
     const [one, two, three] = [update(1), update(2, []), update(3)];
-    const filled = (await toast.fill([one, two, three], run.signal)) as Update[];
+    const filled = (await toast.complete([one, two, three], run.signal)) as Update[];
     expect(filled.map(({ record }) => record)).toEqual([
       { id: 1, note: 'n', body: 'read 1' },
       { id: 2, note: 'n' },
@@ -64,14 +64,14 @@ describe('unchanged TOAST values', () => {
     expect(filled[0]).toMatchObject({ index: 1, unchangedToast: [], rereadToast: ['body'], lsn: '0/9' });
     expect(filled[1]).toBe(two);
     expect(one).toMatchObject({ record: { id: 1, note: 'n' }, unchangedToast: ['body'], rereadToast: [] });
-    expect(await toast.fill(one, run.signal)).toBe(filled[0]);
+    expect(await toast.complete(one, run.signal)).toBe(filled[0]);
     expect(source.asked).toEqual([[1, 3]]);
   });
 
   it('of a row that is gone stay absent', async () => {
     const { toast, run } = filler(null);
     const change = update(1);
-    expect(await toast.fill(change, run.signal)).toBe(change);
+    expect(await toast.complete(change, run.signal)).toBe(change);
   });
 
   it('are asked for again while the server cannot be asked, and come then', async () => {
@@ -81,7 +81,7 @@ describe('unchanged TOAST values', () => {
       refusal('53300'),
       'read',
     );
-    expect(await toast.fill(update(1), run.signal)).toMatchObject({ rereadToast: ['body'] });
+    expect(await toast.complete(update(1), run.signal)).toMatchObject({ rereadToast: ['body'] });
     expect(source.asked).toHaveLength(4);
     expect(warnings).toEqual(['Unchanged TOAST values cannot be read now, and are tried again: no server']);
   });
@@ -89,7 +89,7 @@ describe('unchanged TOAST values', () => {
   it('that the server refuses stay absent, which is said once for a table and a reason', async () => {
     const { toast, warnings, run } = filler(refusal('42501'));
     for (const id of [1, 2])
-      expect(await toast.fill(update(id), run.signal)).toMatchObject({ unchangedToast: ['body'] });
+      expect(await toast.complete(update(id), run.signal)).toMatchObject({ unchangedToast: ['body'] });
     expect(warnings).toEqual([
       'public.docs: unchanged TOAST values stay unread, `unchangedToast` names them: the server says no',
     ]);
@@ -98,10 +98,10 @@ describe('unchanged TOAST values', () => {
   it('are given up where the run ends; whoever comes next asks anew', async () => {
     const { toast, source, run } = filler(new ConnectionError('no server'), new ConnectionError('no server'), 'read');
     const change = update(1);
-    const filled = toast.fill(change, run.signal) as Promise<unknown>;
+    const filled = toast.complete(change, run.signal) as Promise<unknown>;
     run.abort();
     await expect(filled).rejects.toThrow('aborted');
-    expect(await toast.fill(change, new AbortController().signal)).toMatchObject({ rereadToast: ['body'] });
+    expect(await toast.complete(change, new AbortController().signal)).toMatchObject({ rereadToast: ['body'] });
     expect(source.asked).toHaveLength(3);
   });
 });

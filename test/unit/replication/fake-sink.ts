@@ -1,6 +1,7 @@
 import { HISTORY } from '../../support/history.js';
 import { OidDatabase } from '#lib/decoder/oid-database.js';
 import type { LogicalMessageEvent } from '#lib/changes/logical-message.js';
+import type { TableDescription } from '#lib/changes/schema-change.js';
 import type { RowChange } from '#lib/changes/change.js';
 import type { CommittedTransaction } from '#lib/changes/transaction.js';
 import type { DeliveryUnit, RoutedTable, TransactionSink } from '#lib/interfaces/transaction-sink.interface.js';
@@ -23,6 +24,8 @@ export class FakeSink implements TransactionSink {
   prefixes: readonly string[] = [];
   mask = 15;
   watchesTransactions = false;
+  watchesSchemas = false;
+  readonly descriptions: TableDescription[] = [];
   handedOver: WalPosition | null = null;
   isFull = false;
   isBusy = false;
@@ -50,6 +53,9 @@ export class FakeSink implements TransactionSink {
     this.sizes.push(bytes);
     if (unit === null) this.handedOver = message;
     else this.units.push(unit);
+  }
+  description(description: TableDescription): void {
+    this.descriptions.push(description);
   }
   commit(transaction: CommittedTransaction, unit: DeliveryUnit): void {
     this.commits.push(transaction);
@@ -131,6 +137,7 @@ export class Connection {
       received: (lsn) => received.push(lsn),
       mostStreamedBytes,
       twoPhase,
+      rereadsToast: true,
       pace: this.pace,
     });
     sink.onRoom = () => this.publisher.streamed.goOn();

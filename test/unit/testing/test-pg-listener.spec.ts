@@ -10,6 +10,7 @@ import {
   InjectPgListener,
   LifecycleError,
   OnLogicalMessage,
+  OnSchemaChange,
   OnTableChange,
   OnTransaction,
   PgListener,
@@ -22,11 +23,12 @@ import {
   type LogicalMessage,
   type PgListenerContext,
   type PgListenerOptions,
+  type SchemaChange,
   type Transaction,
   type TransactionalContext,
   type UpdateChange,
 } from 'nestjs-pg-listener';
-import { insert, message, remove, TestPgListener, truncate, update } from 'nestjs-pg-listener/testing';
+import { alter, insert, message, remove, TestPgListener, truncate, update } from 'nestjs-pg-listener/testing';
 import { LogCollector } from '../../support/application.js';
 
 const NOWHERE = { connection: 'postgresql://nobody@no-such-host.invalid/none', slot: 'nowhere' };
@@ -194,6 +196,41 @@ describe('TestPgListener', () => {
     expect(called).toEqual(['row', 'message', 'row', 'row', 'commit'].map((method) => `Everything.${method}`));
     await listener.emit(insert('orders', { id: 2 }));
     expect((seen.at(-1) as string[])[3]).not.toBe(lsn);
+  });
+
+  it('emits changes of schema: in their place, tried again, and none where nothing differs', async () => {
+    const seen: string[] = [];
+    @Injectable()
+    class Orders {
+      @OnSchemaChange('orders', { retry: { attempts: 2 } })
+      altered({ table, lsn, previous, current, differences }: SchemaChange, { attempt }: PgListenerContext): void {
+        if (attempt === 1) throw new Error('again');
+        const names = [previous, current].map(({ columns }) => columns.map(({ name }) => name).join());
+        seen.push(`${table} ${names.join(' to ')}: ${differences.map(({ kind }) => kind).join()} ${lsn.length > 3}`);
+      }
+      @OnTableChange('*')
+      row({ table }: Change): void {
+        seen.push(table);
+      }
+    }
+    const listener = await boot([Orders]);
+    const [one, two] = [{ columns: [{ name: 'id' }] }, { columns: [{ name: 'id', typeOid: 20 }, { name: 'note' }] }];
+    const called = await listener.emit(
+      insert('orders', { id: 1 }),
+      alter('orders', one, two),
+      alter('orders', two, two),
+      alter('other', one, two),
+      insert('orders', { id: 2, note: 'x' }),
+      alter('orders', two, { ...two, table: 'archive.orders', oid: 1 }),
+    );
+    expect(seen).toEqual([
+      'orders',
+      'orders id to id,note: column-type-changed,column-added true',
+      'orders',
+      'orders id,note to id,note: table-renamed true',
+    ]);
+    expect(called).toEqual(['row', 'altered', 'row', 'altered'].map((method) => `Orders.${method}`));
+    expect(listener.stats()).toMatchObject({ pendingChanges: 0, failures: 2, unsettledTransactions: 0 });
   });
 
   it('shows changes to observables, also to those that were injected', async () => {
