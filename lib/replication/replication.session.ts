@@ -1,13 +1,13 @@
 import { asError } from '../errors/as-error.js';
 import type { Client } from 'pg';
 import { OidDatabase } from '../decoder/oid-database.js';
-import { BinaryFormatError, ConnectionError, SlotInUseError } from '../errors/replication.error.js';
+import { ConnectionError, SlotInUseError } from '../errors/replication.error.js';
 import { sqlState } from '../errors/sql-state.js';
 import type { OriginFilter } from '../interfaces/pg-listener-options.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { TransactionSink } from '../interfaces/transaction-sink.interface.js';
-import type { Lsn } from '../protocol/lsn.js';
+import { laterLsn, type Lsn } from '../protocol/lsn.js';
 import type { ServerReport } from '../protocol/server-report.js';
 import type { StreamTypes } from '../decoder/stream-types.js';
 import type { ConnectionTarget } from '../connection/connection-target.js';
@@ -16,8 +16,9 @@ import type { DeliveryProgress } from './delivery-progress.js';
 import type { PublicationManager } from '../publications/publication-manager.js';
 import { paceOf } from './in-progress/pace.js';
 import { ReplicationPublisher, type PublisherCounters } from './replication.publisher.js';
+import { askedForLess } from './asked-for-less.js';
 import type { FormatChoice } from './format-choice.js';
-import { startCommand } from './start-command.js';
+import { startCommand, type StartOptions } from './start-command.js';
 import { ReplicationServer, type ReplicationListener } from './replication.server.js';
 import { translateServerError } from '../connection/server-errors.js';
 import { identifySystem, readServerFacts, requireOrigins, type ServerFacts } from '../connection/server-facts.js';
@@ -63,6 +64,7 @@ export class ReplicationSession implements ReplicationListener {
   private publicationNames: readonly string[] = [];
   /** Where the slot stood when the stream began. */
   private beganAt: Lsn = 0n;
+  private asked: StartOptions | undefined;
   private fault: Error | undefined;
   /** A gap that the stream has met, and ends for. */
   private gap: GapFinding | undefined;
@@ -173,28 +175,25 @@ export class ReplicationSession implements ReplicationListener {
 
   /** Resolves when the server has accepted the stream. */
   private async stream(replication: Client, facts: ServerFacts, history: StreamHistory): Promise<void> {
-    const { target, life, sink, progress, counters, format, mostStreamedBytes, twoPhase } = this.context;
+    const { target, life, sink, progress, format, streaming, wantsMessages } = this.context;
     const customTypes = target.connection.types as StreamTypes['customTypes'];
     const types = { oids: new OidDatabase(facts.domains, facts.madeTypes), customTypes };
     if (life.slots.isTemporary) await format.foresee(this.plain!, this.publicationNames, types);
     this.publisher = new ReplicationPublisher(sink, {
+      ...this.context,
       app: target.app,
       types: { ...types, format: format.current },
-      progress,
-      counters,
       primaryKeys: facts.primaryKeys,
       history,
       received: (lsn) => this.server!.noteReceived(lsn),
-      mostStreamedBytes,
-      twoPhase,
+      beganAt: this.beganAt,
       pace: paceOf(() => this.server!, progress),
     });
     if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app: target.app });
-    const command = startCommand(life.slots.name, this.publicationNames, facts.version, {
-      ...this.context,
-      format: format.current,
-      streaming: this.context.streaming && progress.mayStreamFrom(this.beganAt),
-    });
+    // What may have to be read again as a whole would be gone with a temporary slot.
+    const mayStream = progress.mayStreamFrom(this.beganAt) && !(life.slots.isTemporary && wantsMessages);
+    this.asked = { ...this.context, format: format.current, streaming: streaming && mayStream };
+    const command = startCommand(life.slots.name, this.publicationNames, facts.version, this.asked);
     this.server = new ReplicationServer(socketOf(replication), this, facts);
     const { streamed } = this.publisher;
     sink.onRoom = () => {
@@ -291,12 +290,12 @@ export class ReplicationSession implements ReplicationListener {
 
   /** Before 18 a missing publication ends the stream at the first change, with the SQLSTATE of a missing slot. */
   private async explainEnd(error: Error): Promise<Error> {
-    const { life, target } = this.context;
+    const { life, target, progress } = this.context;
     if (sqlState(error) === '42704') this.gap ??= this.publicationGap(error.message);
-    if (sqlState(error) === '42883' && this.context.format.current === 'binary') {
-      // A type without a send function, in an array or a row.
-      return new BinaryFormatError(`the server cannot write a value in it (${error.message})`, { cause: error });
-    }
+    const less = askedForLess(error, target.app, this.asked, () =>
+      progress.wantWhole(laterLsn(this.receivedLsn, this.beganAt)),
+    );
+    if (less !== undefined) return less;
     if (this.gap === undefined) return translateServerError(error, target);
     const plain = this.plainLoss === undefined ? this.plain : undefined;
     const refusal = await life.met(plain, this.gap);

@@ -53,6 +53,8 @@ export interface StreamedOptions {
   readonly types: StreamTypes;
   /** Whether transactions come when they are prepared. */
   readonly twoPhase: boolean;
+  /** Where the slot stood when the stream began. */
+  readonly beganAt: Lsn;
   /** Bytes of all transactions in progress that stay in memory. */
   readonly mostStreamedBytes: number;
   readonly pace: StreamPace;
@@ -80,7 +82,7 @@ export class StreamedTransactions implements TransactionVisitor {
   isReceiving = false;
   private readonly decoder: PgOutputDecoder;
   private readonly open: InProgressTransactions;
-  private readonly prepared = new PreparedTransactions();
+  private readonly prepared: PreparedTransactions;
   private replay: Replay | null = null;
   private isHolding = false;
 
@@ -94,6 +96,7 @@ export class StreamedTransactions implements TransactionVisitor {
   ) {
     const { place = { folder: tmpdir, chunkBytes: CHUNK_BYTES }, mostStreamedBytes, types, app } = options;
     this.decoder = new PgOutputDecoder(relations, types.oids, target, null);
+    this.prepared = new PreparedTransactions(options.beganAt);
     this.open = new InProgressTransactions(place, mostStreamedBytes, (what, cause) =>
       spillFault(app, what, cause, place.folder()),
     );

@@ -109,6 +109,7 @@ export class PublisherBench {
   readonly received: bigint[] = [];
   mostStreamedBytes = 1024 * 1024;
   twoPhase = false;
+  beganAt = 0n;
 
   connect(): Connection {
     return new Connection(this);
@@ -120,7 +121,7 @@ export class Connection {
   readonly publisher: ReplicationPublisher;
   readonly pace = new FakePace();
 
-  constructor({ sink, progress, counters, received, mostStreamedBytes, twoPhase }: PublisherBench) {
+  constructor({ sink, progress, counters, received, mostStreamedBytes, twoPhase, beganAt }: PublisherBench) {
     this.publisher = new ReplicationPublisher(sink, {
       app: 'default',
       types: { oids: new OidDatabase() },
@@ -131,6 +132,7 @@ export class Connection {
       received: (lsn) => received.push(lsn),
       mostStreamedBytes,
       twoPhase,
+      beganAt,
       pace: this.pace,
     });
     sink.onRoom = () => this.publisher.streamed.goOn();
