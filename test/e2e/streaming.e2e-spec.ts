@@ -17,14 +17,6 @@ function internalError(message: string): Buffer {
   return Buffer.concat([head, fields]);
 }
 
-/** Where in what the server sent the first part of a transaction begins; -1: nowhere. */
-function streamStartIn(chunk: Buffer): number {
-  for (let at = 0; chunk[at] === 0x64 && at + 31 <= chunk.length; at += 1 + chunk.readInt32BE(at + 1)) {
-    if (chunk[at + 5] === 0x77 && chunk[at + 30] === 0x53) return at;
-  }
-  return -1;
-}
-
 /** Named after the tests of PostgreSQL's own subscriptions (src/test/subscription/t) whose cases they take over. */
 describe('transactions in progress', () => {
   let bench: StreamingBench;
@@ -246,18 +238,24 @@ describe('transactions in progress', () => {
   it('what the server stumbles over in parts is had as a whole', async () => {
     const proxy = await startProxy(new URL(bench.db.url));
     try {
-      let failures = 0;
+      let [isBroken, inParts] = [false, false];
+      proxy.rewrite((chunk) => {
+        if (chunk.includes('START_REPLICATION')) inParts = chunk.includes("streaming 'on'");
+        return chunk;
+      });
+      // CopyData: only the stream has it, and one that has been silent goes on with a whole message.
       proxy.tamper((chunk) => {
-        const at = streamStartIn(chunk);
-        if (at < 0) return chunk;
-        failures++;
-        return Buffer.concat([chunk.subarray(0, at), internalError('could not map filenumber "base/1/2"')]);
+        if (!isBroken || !inParts || chunk[0] !== 0x64) return chunk;
+        return internalError('could not map filenumber "base/1/2" to relation OID');
       });
       const app = await bench.start({}, { connection: proxy.through(bench.db.url) });
+      await bench.caughtUp();
+      isBroken = true;
       await bench.query(`BEGIN; ${rows(1)}; COMMIT`);
-      await expectTheSame();
+      await bench.caughtUp();
+      expect(bench.streamed.entries).toEqual(bench.plain.entries);
       expect(bench.heard).toEqual(inserts(1));
-      expect([failures, bench.listener.stats().reconnects]).toEqual([1, 1]);
+      expect(bench.listener.stats().reconnects).toBe(1);
       expect(app.logs.find(/^warn The server failed while it sent transactions in parts: could not map/)).toBeDefined();
     } finally {
       await proxy.close();
