@@ -26,6 +26,8 @@ export interface PublisherOptions {
   readonly mostStreamedBytes: number;
   /** Whether transactions come when they are prepared. */
   readonly twoPhase: boolean;
+  /** Where the slot stood when the stream began. */
+  readonly beganAt: Lsn;
   readonly pace: StreamPace;
   /** Whether what is not sent of a row is read from its table. @default false */
   readonly rereadsToast?: boolean;

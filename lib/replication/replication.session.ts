@@ -1,17 +1,18 @@
 import { asError } from '../errors/as-error.js';
 import type { Client } from 'pg';
-import { BinaryFormatError, ConnectionError, SlotInUseError } from '../errors/replication.error.js';
+import { ConnectionError, SlotInUseError } from '../errors/replication.error.js';
 import { sqlState } from '../errors/sql-state.js';
 import type { InProgressStats } from '../interfaces/status.interface.js';
 import type { StreamHistory } from '../interfaces/effects-store.interface.js';
-import type { Lsn } from '../protocol/lsn.js';
+import { laterLsn, type Lsn } from '../protocol/lsn.js';
 import type { ServerReport } from '../protocol/server-report.js';
 import { closeClient, connectPlain, connectReplication, socketOf } from '../connection/connection.js';
 import { paceOf } from './in-progress/pace.js';
+import { askedForLess } from './asked-for-less.js';
 import { ReplicationPublisher } from './replication.publisher.js';
 import type { SessionContext } from './session-context.js';
 import { ShutdownGrace } from './shutdown-grace.js';
-import { startCommand } from './start-command.js';
+import { startCommand, type StartOptions } from './start-command.js';
 import { TypeLearner } from './type-learner.js';
 import { ReplicationServer, type ReplicationListener } from './replication.server.js';
 import { translateServerError } from '../connection/server-errors.js';
@@ -34,6 +35,7 @@ export class ReplicationSession implements ReplicationListener {
   private publicationNames: readonly string[] = [];
   /** Where the slot stood when the stream began. */
   private beganAt: Lsn = 0n;
+  private asked: StartOptions | undefined;
   private fault: Error | undefined;
   /** A gap that the stream has met, and ends for. */
   private gap: GapFinding | undefined;
@@ -153,32 +155,28 @@ export class ReplicationSession implements ReplicationListener {
 
   /** Resolves when the server has accepted the stream. */
   private async stream(replication: Client, facts: ServerFacts, history: StreamHistory): Promise<void> {
-    const { target, life, sink, progress, counters, format, types: known, mostStreamedBytes, twoPhase } = this.context;
+    const { target, life, sink, progress, format, types: known, streaming, wantsMessages } = this.context;
     const { app } = target;
     const client = this.plain!;
     const types = await known.readForStream(client, () => this.publisher!.commitLsn);
     if (life.slots.isTemporary) await format.foresee(client, this.publicationNames, types, known);
     const pace = paceOf(() => this.server!, progress);
     this.publisher = new ReplicationPublisher(sink, {
+      ...this.context,
       app,
       types: { ...types, format: format.current },
-      progress,
-      counters,
       primaryKeys: facts.primaryKeys,
       history,
       received: (lsn) => this.server!.noteReceived(lsn),
-      mostStreamedBytes,
-      twoPhase,
+      beganAt: this.beganAt,
       pace,
-      rereadsToast: this.context.rereadsToast,
       learner: new TypeLearner({ app, client, known, types, pace }),
     });
     if (this.isClosed) throw new ConnectionError('The stream was stopped while it started', { app });
-    const command = startCommand(life.slots.name, this.publicationNames, facts.version, {
-      ...this.context,
-      format: format.current,
-      streaming: this.context.streaming && progress.mayStreamFrom(this.beganAt),
-    });
+    // What may have to be read again as a whole would be gone with a temporary slot.
+    const mayStream = progress.mayStreamFrom(this.beganAt) && !(life.slots.isTemporary && wantsMessages);
+    this.asked = { ...this.context, format: format.current, streaming: streaming && mayStream };
+    const command = startCommand(life.slots.name, this.publicationNames, facts.version, this.asked);
     this.server = new ReplicationServer(socketOf(replication), this, facts);
     const { streamed } = this.publisher;
     sink.onRoom = () => {
@@ -270,12 +268,12 @@ export class ReplicationSession implements ReplicationListener {
 
   /** Before 18 a missing publication ends the stream at the first change, with the SQLSTATE of a missing slot. */
   private async explainEnd(error: Error): Promise<Error> {
-    const { life, target } = this.context;
+    const { life, target, progress } = this.context;
     if (sqlState(error) === '42704') this.gap ??= this.publicationGap(error.message);
-    if (sqlState(error) === '42883' && this.context.format.current === 'binary') {
-      // A type without a send function, in an array or a row.
-      return new BinaryFormatError(`the server cannot write a value in it (${error.message})`, { cause: error });
-    }
+    const less = askedForLess(error, target.app, this.asked, () =>
+      progress.wantWhole(laterLsn(this.receivedLsn, this.beganAt)),
+    );
+    if (less !== undefined) return less;
     if (this.gap === undefined) return translateServerError(error, target);
     const plain = this.plainLoss === undefined ? this.plain : undefined;
     const refusal = await life.met(plain, this.gap);

@@ -81,11 +81,11 @@ export class SlotLife {
   async look(plain: Client, { version }: ServerFacts): Promise<SlotFinding> {
     const { slots } = this;
     slots.renew();
+    if (this.options.twoPhase) requireTwoPhase(version, this.options.target);
     if (slots.isTemporary) {
       this.gaps.recording = false;
       return { slot: null, recorded: null, isRecorded: false };
     }
-    if (this.options.twoPhase) requireTwoPhase(version, this.options.target);
     if (this.options.slot.failover) requireFailover(version, this.options.target);
     const isRecorded = await this.canRecord(plain);
     this.gaps.recording = isRecorded;

@@ -78,6 +78,14 @@ export class RecordSpool {
     for (const chunk of full) this.write(chunk);
   }
 
+  /** As `spill()`, and the last chunk goes too: nothing more is expected for now. @throws as `reserve` */
+  spillAll(): void {
+    this.spill();
+    if (this.used > 0) this.write(this.rest);
+    this.chunk = Buffer.alloc(0);
+    this.used = 0;
+  }
+
   cursor(): RecordCursor {
     return new RecordCursor(this);
   }
@@ -119,9 +127,9 @@ export class RecordSpool {
     const { chunkBytes } = this.place;
     const isKept = !this.isOnDisk && this.used > 0;
     if (isKept) {
-      const { rest } = this;
-      this.full.push(rest);
-      this.fullBytes += rest.length;
+      this.full.push(this.rest);
+      // What is left of it is kept alive with it.
+      this.fullBytes += this.chunk.length;
     } else if (this.used > 0) this.write(this.rest);
     const grown = Math.max(FIRST_CHUNK_BYTES, this.chunk.length * 2);
     const wanted = Math.max(length, this.isOnDisk ? chunkBytes : Math.min(chunkBytes, grown));

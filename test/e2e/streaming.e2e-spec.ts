@@ -1,12 +1,21 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { startProxy } from '../support/proxy.js';
 import { StreamingBench } from '../support/streaming.js';
-import { sleep } from '../support/wait.js';
+import { sleep, waitFor } from '../support/wait.js';
 
 /** Rows that exceed 64 kB together: servers before 16 stream nothing less. */
 const MANY = 400;
 const rows = (from: number): string =>
   `INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(${from}, ${from + MANY - 1}) AS i`;
 const inserts = (from: number): string[] => Array.from({ length: MANY }, (_, at) => `insert ${from + at}`);
+
+/** What the server says where its own code meets what it has not foreseen. */
+function internalError(message: string): Buffer {
+  const fields = Buffer.from(`SERROR\0VERROR\0CXX000\0M${message}\0\0`);
+  const head = Buffer.from('E\0\0\0\0');
+  head.writeInt32BE(fields.length + 4, 1);
+  return Buffer.concat([head, fields]);
+}
 
 /** Named after the tests of PostgreSQL's own subscriptions (src/test/subscription/t) whose cases they take over. */
 describe('transactions in progress', () => {
@@ -224,5 +233,45 @@ describe('transactions in progress', () => {
       await one.query(`SELECT pg_replication_origin_drop($1)`, [name]);
       await one.end();
     }
+  });
+
+  it('what the server stumbles over in parts is had as a whole', async () => {
+    const proxy = await startProxy(new URL(bench.db.url));
+    try {
+      let [isBroken, inParts] = [false, false];
+      proxy.rewrite((chunk) => {
+        if (chunk.includes('START_REPLICATION')) inParts = chunk.includes("streaming 'on'");
+        return chunk;
+      });
+      // CopyData: only the stream has it, and one that has been silent goes on with a whole message.
+      proxy.tamper((chunk) => {
+        if (!isBroken || !inParts || chunk[0] !== 0x64) return chunk;
+        return internalError('could not map filenumber "base/1/2" to relation OID');
+      });
+      const app = await bench.start({}, { connection: proxy.through(bench.db.url) });
+      await bench.caughtUp();
+      isBroken = true;
+      await bench.query(`BEGIN; ${rows(1)}; COMMIT`);
+      await bench.caughtUp();
+      expect(bench.streamed.entries).toEqual(bench.plain.entries);
+      expect(bench.heard).toEqual(inserts(1));
+      expect(bench.listener.stats().reconnects).toBe(1);
+      expect(app.logs.find(/^warn The server failed while it sent transactions in parts: could not map/)).toBeDefined();
+    } finally {
+      await proxy.close();
+    }
+  });
+
+  it('nothing comes in parts over a temporary slot where messages are wanted: it might have to come again', async () => {
+    await bench.start({}, { slot: 'temporary' });
+    const sql = `SELECT query FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'START_REPLICATION%'`;
+    await waitFor(async () => (await bench.query(sql)).length === 2, 'both streams');
+    const starts = (await bench.query<{ query: string }>(sql)).map(({ query }) => query);
+    expect(starts.filter((query) => query.includes('streaming'))).toEqual([]);
+    await bench.query(`
+      BEGIN; ${rows(1)}; SAVEPOINT s; SELECT pg_logical_emit_message(true, 'p', 'gone'); ROLLBACK TO s;
+      SELECT pg_logical_emit_message(true, 'p', 'kept'); COMMIT`);
+    await bench.caughtUp();
+    expect(bench.streamed.entries).toEqual(bench.plain.entries);
   });
 });

@@ -1,8 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Injectable } from '@nestjs/common';
+import { OnTableChange, type Change } from 'nestjs-pg-listener';
 import { slotToBeFree } from '../support/database.js';
 import { sequenceRecorder, StreamingBench } from '../support/streaming.js';
 import { startPostgres, type PostgresServer } from '../support/versioned-postgres.js';
-import { waitFor } from '../support/wait.js';
+import { sleep, waitFor } from '../support/wait.js';
 
 const MANY = 400;
 const rows = (from: number): string =>
@@ -146,12 +148,66 @@ describe('two-phase commit', () => {
     expect(records).toEqual([{ a: 2 }, { a: 1, b: 'x' }, { a: 3 }]);
   });
 
+  it('what was prepared before the slot could send it comes with its commit, and takes the position nowhere back', async () => {
+    if (await isOld()) return;
+    // A slot is made of what begins after some have ended, and sends two-phase from where others have.
+    const [first, second, maker] = [await bench.session(), await bench.session(), await bench.session()];
+    const waiting = async (waitsFor: unknown): Promise<void> => {
+      const sql = `SELECT FROM pg_locks WHERE NOT granted AND pid = $1 AND transactionid::text = $2`;
+      await waitFor(async () => (await bench.query(sql, [makerPid, waitsFor])).length > 0, 'the slot to wait');
+    };
+    const xid = async (client: typeof first): Promise<unknown> =>
+      (await client.query('SELECT pg_current_xact_id()::text AS xid')).rows[0].xid;
+    const makerPid = (await maker.query('SELECT pg_backend_pid() AS pid')).rows[0].pid;
+    try {
+      await first.query('BEGIN');
+      const firstXid = await xid(first);
+      const making = maker.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput', false, true)`, [slot()]);
+      await waiting(firstXid);
+      await second.query('BEGIN');
+      const secondXid = await xid(second);
+      await first.query('COMMIT');
+      await waiting(secondXid);
+      await bench.query(`BEGIN; INSERT INTO t VALUES (1, 'late'); PREPARE TRANSACTION '${gid('late')}'`);
+      await second.query('COMMIT');
+      await making;
+    } finally {
+      await Promise.all([first.end(), second.end(), maker.end()]);
+    }
+    await bench.query(`ALTER DATABASE ${bench.db.name} SET wal_sender_timeout = '1s'`);
+    const seen: unknown[] = [];
+    let release = (): void => undefined;
+    @Injectable()
+    class Slow {
+      @OnTableChange('t')
+      async row(change: Change): Promise<void> {
+        seen.push('record' in change && change.record['a']);
+        if (seen.length === 2) await new Promise<void>((resolve) => (release = resolve));
+      }
+    }
+    const { listener } = await bench.startOne({ twoPhase: true }, Slow);
+    await bench.query(`INSERT INTO t VALUES (2, 'before')`);
+    const [{ behind }] = await bench.query('SELECT pg_current_wal_insert_lsn()::text AS behind');
+    await waitFor(async () => !(await isBehind(listener.stats().confirmedLsn ?? '0/0', behind)), 'the position');
+    await bench.query(`COMMIT PREPARED '${gid('late')}'`);
+    await waitFor(() => seen.length === 2, 'what was prepared');
+    // Three status updates.
+    await sleep(1_000);
+    expect(await isBehind(listener.stats().confirmedLsn!, behind)).toBe(false);
+    release();
+    await bench.query(`INSERT INTO t VALUES (3, 'after')`);
+    await waitFor(() => seen.length === 3, 'the last');
+    expect(seen).toEqual([2, 1, 3]);
+  });
+
   it('a slot of the other kind stops the boot, with the mend', async () => {
     if (await isOld()) {
       await expect(bench.start({}, { twoPhase: true })).rejects.toMatchObject({
         code: 'PG_LISTENER_SERVER_SETUP',
         message: expect.stringContaining('`twoPhase` needs PostgreSQL 15'),
       });
+      const temporary = { connection: bench.db.url, slot: 'temporary', twoPhase: true };
+      await expect(bench.apps.start(temporary, [sequenceRecorder()])).rejects.toThrow('needs PostgreSQL 15');
       return;
     }
     await bench.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput', false, true)`, [

@@ -30,6 +30,14 @@ export function ambiguousMessages(app: string, commitLsn: Lsn): ConnectionError 
   );
 }
 
+/** Passes: the next connection brings transactions whole. */
+export function failedInParts(app: string, cause: Error): ConnectionError {
+  return new ConnectionError(
+    `The server failed while it sent transactions in parts: ${cause.message}. They are read again, as a whole`,
+    { app, cause },
+  );
+}
+
 /** It was prepared before the slot's position. */
 export function lostPreparation(app: string, { gid, commitLsn, endLsn }: CommitPreparedMessage): SlotError {
   return new SlotError(

@@ -85,6 +85,11 @@ export class InProgressTransaction {
     this.spool.spill();
   }
 
+  /** As `spill()`, and nothing is left in memory. @throws SpillError */
+  spillAll(): void {
+    this.spool.spillAll();
+  }
+
   cursor(): MessageCursor {
     return new MessageCursor(this.spool.cursor(), this.aborted, this.relations);
   }

@@ -7,7 +7,7 @@ import { InProgressTransaction } from './in-progress-transaction.js';
 /**
  * Transactions that have not ended: those that the server sends while they are in progress (manual, section 54.5,
  * `streaming`), each in parts, between the parts of others, and those that are prepared. What is kept of all together is
- * in memory up to a bound; past it, the largest goes to the disk, but for a chunk that is being filled.
+ * in memory up to a bound; past it, the largest goes to the disk, but for the chunk that is being filled.
  *
  * | state of one | until |
  * |---|---|
@@ -108,13 +108,16 @@ export class InProgressTransactions {
     this.open.clear();
   }
 
+  /** The one that is receiving keeps the chunk that it fills; many others, with a chunk each, would be beyond any bound. */
   private keepWithin(): void {
     if (this.memoryBytes <= this.mostBytes) return;
-    let largest = this.receiving!;
+    let largest: InProgressTransaction | null = null;
     for (const transaction of this.open.values()) {
-      if (transaction.memoryBytes > largest.memoryBytes) largest = transaction;
+      if (transaction === this.receiving && transaction.fileBytes > 0) continue;
+      if (largest === null || transaction.memoryBytes > largest.memoryBytes) largest = transaction;
     }
-    largest.spill();
+    if (largest === this.receiving) largest?.spill();
+    else largest?.spillAll();
   }
 }
 

@@ -24,10 +24,17 @@ export class PreparedTransactions {
   /** In the order of the log. */
   private spans: Span[] = [];
 
+  /** @param beganAt where the slot stood when the stream began */
+  constructor(private readonly beganAt: Lsn) {}
+
+  /**
+   * One that lies before the beginning of the stream was prepared before the slot knew of two-phase commit: the server
+   * sends it when it is committed, now and after every restart, and so the position need not go back to it.
+   */
   add({ gid, xid, prepareLsn }: PrepareMessage): void {
     const span: Span = { from: prepareLsn, end: null };
     this.open.set(gid, { xid, span });
-    this.spans.push(span);
+    if (prepareLsn >= this.beganAt) this.spans.push(span);
   }
 
   /** @returns whether its preparation has come */

@@ -102,6 +102,8 @@ export class Replay {
     for (let count = 1; this.state === 'running'; count++) {
       if (target.isFull) this.state = 'room';
       else if (!cursor.take(target)) return this.readOn();
+      // What was taken may have halted the app, and closed this: no other state comes after that.
+      else if (this.isOver) return;
       else if (target.isBusy && patience.suffices()) this.state = 'busy';
       else if (count % MESSAGES_UNCHECKED === 0 && performance.now() > endAt) this.waitForTurn();
     }

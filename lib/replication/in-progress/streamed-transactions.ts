@@ -23,6 +23,7 @@ import { ambiguousMessages, lostPreparation, spillFault } from './faults.js';
 import { InProgressTransactions, outOfPlace } from './in-progress-transactions.js';
 import { PreparedTransactions } from './prepared-transactions.js';
 import { Replay } from './replay.js';
+import { routeAnew } from './replayed-routes.js';
 
 /** What a file is written and read by: large enough that the system's call does not count. */
 const CHUNK_BYTES = 256 * 1024;
@@ -64,6 +65,8 @@ export interface StreamedOptions {
   readonly types: StreamTypes;
   /** Whether transactions come when they are prepared. */
   readonly twoPhase: boolean;
+  /** Where the slot stood when the stream began. */
+  readonly beganAt: Lsn;
   /** Bytes of all transactions in progress that stay in memory. */
   readonly mostStreamedBytes: number;
   readonly pace: StreamPace;
@@ -92,7 +95,7 @@ export class StreamedTransactions implements TransactionVisitor {
   isReceiving = false;
   private readonly decoder: PgOutputDecoder;
   private readonly open: InProgressTransactions;
-  private readonly prepared = new PreparedTransactions();
+  private readonly prepared: PreparedTransactions;
   private replay: Replay | null = null;
   private isHolding = false;
   private isClosed = false;
@@ -107,6 +110,7 @@ export class StreamedTransactions implements TransactionVisitor {
   ) {
     const { place = { folder: tmpdir, chunkBytes: CHUNK_BYTES }, mostStreamedBytes, types, app } = options;
     this.decoder = new PgOutputDecoder(relations, types.oids, target, null);
+    this.prepared = new PreparedTransactions(options.beganAt);
     this.open = new InProgressTransactions(place, mostStreamedBytes, (what, cause) =>
       spillFault(app, what, cause, place.folder()),
     );
@@ -335,21 +339,6 @@ export class StreamedTransactions implements TransactionVisitor {
     if (replay.isOver) return;
     this.isHolding = true;
     pace.hold();
-  }
-}
-
-/**
- * Routes follow handlers and subscribers by the description that was asked for last: by one that is out of date while it is
- * replayed, and by that of now before and after.
- */
-function routeAnew(
-  replayed: RelationCache,
-  all: RelationCache,
-  route: (was: CachedRelation, now: CachedRelation) => void,
-): void {
-  for (const was of replayed.values()) {
-    const now = all.get(was.relation.id);
-    if (now !== undefined && now !== was) route(was, now);
   }
 }
 

@@ -94,6 +94,7 @@ export class WireSource {
       received: () => undefined,
       mostStreamedBytes: 0,
       twoPhase: false,
+      beganAt: 0n,
       pace: NO_PACE,
     });
   }

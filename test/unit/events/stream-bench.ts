@@ -52,6 +52,7 @@ export class StreamBench extends DispatcherUnderTest {
       received: () => undefined,
       mostStreamedBytes: 0,
       twoPhase: false,
+      beganAt: 0n,
       pace: NO_PACE,
     });
     return new StreamConnection(publisher, this.dispatcher);

@@ -115,6 +115,7 @@ export class PublisherBench {
   readonly received: bigint[] = [];
   mostStreamedBytes = 1024 * 1024;
   twoPhase = false;
+  beganAt = 0n;
 
   connect(): Connection {
     return new Connection(this);
@@ -126,7 +127,7 @@ export class Connection {
   readonly publisher: ReplicationPublisher;
   readonly pace = new FakePace();
 
-  constructor({ sink, progress, counters, received, mostStreamedBytes, twoPhase }: PublisherBench) {
+  constructor({ sink, progress, counters, received, mostStreamedBytes, twoPhase, beganAt }: PublisherBench) {
     this.publisher = new ReplicationPublisher(sink, {
       app: 'default',
       types: { oids: new OidDatabase() },
@@ -138,6 +139,7 @@ export class Connection {
       mostStreamedBytes,
       twoPhase,
       rereadsToast: true,
+      beganAt,
       pace: this.pace,
     });
     sink.onRoom = () => this.publisher.streamed.goOn();

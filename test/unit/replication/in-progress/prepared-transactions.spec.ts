@@ -20,11 +20,11 @@ const committed = (gid: string, commitLsn: bigint, xid = 7) => ({
 
 describe('the position', () => {
   it('is what is settled where nothing is prepared', () => {
-    expect(new PreparedTransactions().confirmable(100n)).toBe(100n);
+    expect(new PreparedTransactions(0n).confirmable(100n)).toBe(100n);
   });
 
   it('comes to the preparation, and past it together with the commit', () => {
-    const prepared = new PreparedTransactions();
+    const prepared = new PreparedTransactions(0n);
     prepared.add(prepare('a', 100n));
     expect([90n, 100n, 108n, 500n].map((settled) => prepared.confirmable(settled))).toEqual([90n, 100n, 100n, 100n]);
     expect(prepared.commit(committed('a', 600n))).toBe(true);
@@ -38,14 +38,25 @@ describe('the position', () => {
   });
 
   it('goes on at once after a rollback', () => {
-    const prepared = new PreparedTransactions();
+    const prepared = new PreparedTransactions(0n);
     prepared.add(prepare('a', 100n));
     expect(prepared.rollback({ gid: 'a', xid: 7 })).toBe(true);
     expect(prepared.confirmable(150n)).toBe(150n);
   });
 
+  it('does not go back to what was prepared before the stream began: that comes again with its commit', () => {
+    const prepared = new PreparedTransactions(150n);
+    prepared.add(prepare('late', 100n));
+    expect([150n, 300n].map((settled) => prepared.confirmable(settled))).toEqual([150n, 300n]);
+    prepared.add(prepare('at its beginning', 150n));
+    expect(prepared.confirmable(300n)).toBe(150n);
+    expect(prepared.commit(committed('late', 310n))).toBe(true);
+    expect(prepared.rollback({ gid: 'at its beginning', xid: 7 })).toBe(true);
+    expect(prepared.confirmable(305n)).toBe(305n);
+  });
+
   it('stays before all that hang together', () => {
-    const prepared = new PreparedTransactions();
+    const prepared = new PreparedTransactions(0n);
     prepared.add(prepare('a', 100n));
     prepared.add(prepare('b', 200n));
     prepared.commit(committed('a', 300n));
@@ -57,7 +68,7 @@ describe('the position', () => {
 });
 
 it('what was not prepared here, or was another one of that name, is told so', () => {
-  const prepared = new PreparedTransactions();
+  const prepared = new PreparedTransactions(0n);
   prepared.add(prepare('a', 100n, 7));
   expect(prepared.commit(committed('b', 200n))).toBe(false);
   expect(prepared.commit(committed('a', 200n, 8))).toBe(false);
@@ -72,7 +83,7 @@ it('never lies between a preparation and the commit of it, never goes back, and 
   });
   fc.assert(
     fc.property(steps, (chosen) => {
-      const prepared = new PreparedTransactions();
+      const prepared = new PreparedTransactions(0n);
       const open: { gid: string; from: bigint }[] = [];
       const spans: { from: bigint; end: bigint }[] = [];
       let [lsn, settled, last, names] = [0n, 0n, 0n, 0];
