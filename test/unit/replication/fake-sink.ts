@@ -1,5 +1,6 @@
 import { HISTORY } from '../../support/history.js';
 import { OidDatabase } from '#lib/decoder/oid-database.js';
+import type { StreamTypes } from '#lib/decoder/stream-types.js';
 import type { LogicalMessageEvent } from '#lib/changes/logical-message.js';
 import type { RowChange } from '#lib/changes/change.js';
 import type { CommittedTransaction } from '#lib/changes/transaction.js';
@@ -103,12 +104,14 @@ export class FakePace implements StreamPace {
 
 /** What outlives the connections of one app. */
 export class PublisherBench {
-  readonly sink = new FakeSink();
+  constructor(readonly sink = new FakeSink()) {}
+
   readonly progress = new DeliveryProgress();
   readonly counters = { changesReceived: 0, transactionsReceived: 0 };
   readonly received: bigint[] = [];
   mostStreamedBytes = 1024 * 1024;
   twoPhase = false;
+  types: StreamTypes = { oids: new OidDatabase() };
 
   connect(): Connection {
     return new Connection(this);
@@ -120,10 +123,10 @@ export class Connection {
   readonly publisher: ReplicationPublisher;
   readonly pace = new FakePace();
 
-  constructor({ sink, progress, counters, received, mostStreamedBytes, twoPhase }: PublisherBench) {
+  constructor({ sink, progress, counters, received, mostStreamedBytes, twoPhase, types }: PublisherBench) {
     this.publisher = new ReplicationPublisher(sink, {
       app: 'default',
-      types: { oids: new OidDatabase() },
+      types,
       progress,
       counters,
       primaryKeys: new Map(),
