@@ -1,4 +1,5 @@
 import { types } from 'pg';
+import { wholeByteaOnly } from './bytea-text.js';
 
 /** Turns PostgreSQL's text form of a value into a JavaScript value, as node-postgres does for a query result. */
 export type TextParser = (text: string) => unknown;
@@ -36,7 +37,8 @@ const NO_PARSER = types.getTypeParser(0 as never, 'text') as unknown;
 export function columnParser(oid: number, custom?: CustomTypes): ColumnParser {
   const source = custom ?? (types as CustomTypes);
   const parse = source.getTypeParser(oid, 'text') as TextParser;
-  return { parse, identity: (parse as unknown) === NO_PARSER, ascii: ASCII_OIDS.has(oid) };
+  const identity = (parse as unknown) === NO_PARSER;
+  return { parse: identity ? parse : wholeByteaOnly(oid, parse), identity, ascii: ASCII_OIDS.has(oid) };
 }
 
 /** Whether a parser makes arrays of texts, as node-postgres' own for some types do, such as `numrange[]`. */

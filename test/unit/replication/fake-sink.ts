@@ -1,5 +1,6 @@
 import { HISTORY } from '../../support/history.js';
 import { OidDatabase } from '#lib/decoder/oid-database.js';
+import type { StreamTypes } from '#lib/decoder/stream-types.js';
 import type { LogicalMessageEvent } from '#lib/changes/logical-message.js';
 import type { TableDescription } from '#lib/changes/schema-change.js';
 import type { RowChange } from '#lib/changes/change.js';
@@ -109,13 +110,15 @@ export class FakePace implements StreamPace {
 
 /** What outlives the connections of one app. */
 export class PublisherBench {
-  readonly sink = new FakeSink();
+  constructor(readonly sink = new FakeSink()) {}
+
   readonly progress = new DeliveryProgress();
   readonly counters = { changesReceived: 0, transactionsReceived: 0 };
   readonly received: bigint[] = [];
   mostStreamedBytes = 1024 * 1024;
   twoPhase = false;
   beganAt = 0n;
+  types: StreamTypes = { oids: new OidDatabase() };
 
   connect(): Connection {
     return new Connection(this);
@@ -127,10 +130,10 @@ export class Connection {
   readonly publisher: ReplicationPublisher;
   readonly pace = new FakePace();
 
-  constructor({ sink, progress, counters, received, mostStreamedBytes, twoPhase, beganAt }: PublisherBench) {
+  constructor({ sink, progress, counters, received, mostStreamedBytes, twoPhase, beganAt, types }: PublisherBench) {
     this.publisher = new ReplicationPublisher(sink, {
       app: 'default',
-      types: { oids: new OidDatabase() },
+      types,
       progress,
       counters,
       primaryKeys: new Map(),
