@@ -28,8 +28,10 @@ export type {
   InsertChange,
   Operation,
   SnapshotChange,
+  Toastable,
   TruncateChange,
   UpdateChange,
+  UpdatedRecord,
 } from './interfaces/change.interface.js';
 export type { ColumnShape, SchemaChange, SchemaDifference, TableShape } from './interfaces/schema-change.interface.js';
 export type {

@@ -128,6 +128,10 @@ export class Update extends ChangeEvent implements UpdateChange<Row> {
     super(transaction, relation, place);
   }
 
+  hasColumn<K extends string>(column: K): this is this & { readonly record: { readonly [P in K]: unknown } } {
+    return Object.hasOwn(this.record, column);
+  }
+
   /** The same, with columns that were read again. @internal */
   filledWith(values: ReadonlyMap<string, unknown>): Update {
     const { transaction, relation, record, oldRecord, changedColumns, unchangedToast, rowKey } = this;

@@ -182,13 +182,10 @@ export class PgOutputDecoder {
     let record = rows.row(reader);
     let { unchangedToast } = rows;
     reader.expectEnd();
-    let changed: string[] | null = null;
-    if (oldKind === 'full') {
-      changed = changedColumns(cached.relation, reader.buffer, oldStart, newStart);
-      if (unchangedToast.length > 0) {
-        record = fillFromOldRow(cached.relation, record, oldRecord!);
-        unchangedToast = unchangedToast.filter((name) => !Object.hasOwn(record, name));
-      }
+    const changed = oldKind === 'full' ? changedColumns(cached.relation, reader.buffer, oldStart, newStart) : null;
+    if (oldRecord !== null && unchangedToast.length > 0) {
+      record = fillFromOldRow(cached.relation, record, oldRecord);
+      unchangedToast = unchangedToast.filter((name) => !Object.hasOwn(record, name));
     }
     this.visitor.update(cached, record, oldRecord, oldKind, changed, unchangedToast);
   }
@@ -279,8 +276,8 @@ export class PgOutputDecoder {
 }
 
 /**
- * With REPLICA IDENTITY FULL the old row holds what an unchanged TOAST value is. A new object, so that the columns
- * stand in the table's order.
+ * What is told of the old row holds what an unchanged TOAST value is: all of them with REPLICA IDENTITY FULL, else those
+ * of the key, which the server sends where it lies in TOAST. A new object, so that the columns stand in the table's order.
  */
 function fillFromOldRow(relation: Relation, record: Row, oldRecord: Row): Row {
   const whole: Row = {};

@@ -28,12 +28,38 @@ export interface SnapshotChange<Row = Record<string, unknown>> extends ChangeBas
   readonly record: Readonly<Row>;
 }
 
+declare const TOAST: unique symbol;
+/**
+ * Marks, in a row type, a column whose value may be large enough for TOAST (manual, section 66.2): text, bytea, jsonb,
+ * arrays of more than about 2 kB. To read and to write it is a `T`; in an update's `record` it may be absent, which is
+ * not null.
+ *
+ * @example
+ * interface Article { id: number; body: Toastable<string | null> }
+ */
+export type Toastable<T> = T extends null | undefined ? T : T & { readonly [TOAST]?: true };
+type IsAny<T> = 0 extends 1 & T ? true : false;
+type ToastKeys<Row> =
+  IsAny<Row> extends true
+    ? never
+    : {
+        [K in keyof Row]-?: IsAny<Row[K]> extends true
+          ? never
+          : typeof TOAST extends keyof NonNullable<Row[K]>
+            ? K
+            : never;
+      }[keyof Row];
+/** The row of an update: what is `Toastable` may be missing. */
+export type UpdatedRecord<Row> = [ToastKeys<Row>] extends [never]
+  ? Readonly<Row>
+  : Readonly<Omit<Row, ToastKeys<Row>> & Partial<Pick<Row, ToastKeys<Row>>>>;
+
 export interface UpdateChange<Row = Record<string, unknown>> extends ChangeBase<'update'> {
-  /** The row as it is now, without the columns named in `unchangedToast`. */
-  readonly record: Readonly<Row>;
+  /** The row as it is now, without the columns named in `unchangedToast`: those of type `Toastable` are optional here. */
+  readonly record: UpdatedRecord<Row>;
   /**
-   * The row as it was: all columns under REPLICA IDENTITY FULL; else the key's columns where the key changed, and null
-   * where it did not.
+   * The row as it was: all columns under REPLICA IDENTITY FULL; else the key's columns where the key changed (or a value of
+   * it lies in TOAST), and null where it did not.
    */
   readonly oldRecord: Readonly<Partial<Row>> | null;
   /** Under REPLICA IDENTITY FULL the columns whose value changed; null where the server does not tell. */
@@ -45,6 +71,8 @@ export interface UpdateChange<Row = Record<string, unknown>> extends ChangeBase<
    * asked: the value may be newer than the change, or, of a table without it, older. Empty without the option.
    */
   readonly rereadToast: readonly (keyof Row & string)[];
+  /** Whether `record` has the column: false of what is named in `unchangedToast`. Narrows the type of `record`. */
+  hasColumn<K extends keyof Row & string>(column: K): this is { readonly record: { readonly [P in K]: Row[P] } };
 }
 
 export interface DeleteChange<Row = Record<string, unknown>> extends ChangeBase<'delete'> {

@@ -119,6 +119,24 @@ describe.each([
     ]);
   });
 
+  it('under REPLICA IDENTITY DEFAULT, with a key that lies in TOAST: it is told of the old row, and of the new one', async () => {
+    const key = Array.from({ length: 105 }, (_, index) => `${index}${'k'.repeat(20)}`).join('');
+    const table = 'CREATE TABLE docs (id int, title text, body text, PRIMARY KEY (id, body))';
+    const seen = await changesOf(table, [`INSERT INTO docs VALUES (1, 'a', '${key}')`, WORK[1]!, WORK[5]!], 3);
+    expect(seen).toEqual([
+      { operation: 'insert', record: { id: 1, title: 'a', body: key } },
+      {
+        operation: 'update',
+        record: { id: 1, title: 'b', body: key },
+        oldRecord: { id: 1, body: key },
+        changedColumns: null,
+        unchangedToast: [],
+        rereadToast,
+      },
+      { operation: 'delete', oldRecord: { id: 1, body: key } },
+    ]);
+  });
+
   it('under REPLICA IDENTITY FULL: all of the old row, which has what is not sent of the new one', async () => {
     const table =
       'CREATE TABLE docs (id int PRIMARY KEY, title text, body text); ALTER TABLE docs REPLICA IDENTITY FULL';

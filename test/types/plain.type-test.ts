@@ -9,6 +9,7 @@ import {
   PgListener,
   type Change,
   type InsertChange,
+  type Toastable,
   type UpdateChange,
   type DeleteChange,
   type TruncateChange,
@@ -187,6 +188,32 @@ export class Bad {
     void row;
   }
 }
+interface Article {
+  id: number;
+  body: Toastable<string | null>;
+}
+const Articles = table<Article>('articles');
+export class Toasted {
+  @OnTableChange(Articles, ['insert', 'update']) a(c: InsertChange<Article> | UpdateChange<Article>) {
+    if (c.operation === 'insert') {
+      const whole: string | null = c.record.body;
+      return whole;
+    }
+    const id: number = c.record.id;
+    // @ts-expect-error it may be absent, which is not null
+    const wrong: string | null = c.record.body;
+    if (c.hasColumn('body')) {
+      const right: string | null = c.record.body;
+      return right;
+    }
+    // @ts-expect-error no such column
+    c.hasColumn('bdy');
+    const names: readonly ('id' | 'body')[] = c.rereadToast;
+    return [id, wrong, names];
+  }
+}
+const article: Article = { id: 1, body: 'plain strings fit' };
+void article;
 declare const l: PgListener;
 l.changes(Orders, 'insert').subscribe((c) => {
   const s: string = c.record.status;
