@@ -17,39 +17,30 @@ printSeed('server bytes');
 
 const TRANSACTIONS = 60;
 const MARKER = 'the end of the workload';
+const STREAM_ABORT = 0x41; // A
 const isBegin = ({ data }: StreamMessage): boolean => data[0] === 0x42 || data[0] === 0x62;
 
 /** Up to the end of the transaction that has the marker. */
 function upToMarker(messages: readonly StreamMessage[]): StreamMessage[] {
   const marked = messages.findLastIndex(({ data }) => data[0] === 0x4d && data.includes(MARKER));
-  if (marked < 0) return [];
   const end = messages.findIndex(({ data }, index) => index > marked && (data[0] === 0x43 || data[0] === 0x63));
-  return end < 0 ? [] : messages.slice(0, end + 1);
+  return marked < 0 || end < 0 ? [] : messages.slice(0, end + 1);
 }
 
-/** A walsender describes a table anew whenever the catalogue may have changed, also where it says the same again. */
-function withoutRepeats(messages: readonly StreamMessage[]): StreamMessage[] {
+/**
+ * Without descriptions that say what has been said: the server repeats one whenever anybody has touched what it keeps in
+ * mind of the catalogue, sooner on one connection than on another. And without what 18 tells, unasked, of the end of a large
+ * transaction that was rolled back, where it came upon its beginning in time.
+ */
+function withoutRepetition(messages: readonly StreamMessage[]): StreamMessage[] {
   const said = new Map<string, Buffer>();
   return messages.filter(({ data }) => {
+    if (data[0] === STREAM_ABORT) return false;
     if (data[0] !== 0x52 && data[0] !== 0x59) return true;
-    const about = data.toString('latin1', 0, 5);
-    const isNew = said.get(about)?.equals(data) !== true;
-    said.set(about, data);
-    return isNew;
-  });
-}
-
-/** Prepared transactions that were rolled back later, from their BeginPrepare to their RollbackPrepared. */
-function withoutRolledBack(messages: readonly StreamMessage[]): StreamMessage[] {
-  const gidOf = ({ data }: StreamMessage): string => data.toString('utf8', data.lastIndexOf(0, -2) + 1);
-  const rolledBack = new Set(messages.filter(({ data }) => data[0] === 0x72).map(gidOf));
-  let isWithin = false;
-  return messages.filter((message) => {
-    const type = message.data[0];
-    if (type === 0x62) isWithin = rolledBack.has(gidOf(message));
-    const isKept = !isWithin && type !== 0x72;
-    if (type === 0x50) isWithin = false;
-    return isKept;
+    const of = data.toString('hex', 0, 5);
+    if (said.get(of)?.equals(data)) return false;
+    said.set(of, data);
+    return true;
   });
 }
 
@@ -65,7 +56,7 @@ describe('the bytes of the stream', () => {
   const apps = new TestApplications();
 
   beforeAll(async () => {
-    server = await startPostgres({ settings: { max_prepared_transactions: '10' } });
+    server = await startPostgres({ settings: { max_prepared_transactions: '10', autovacuum: 'off' } });
   });
   afterAll(() => server?.stop());
   beforeEach(async () => {
@@ -82,28 +73,21 @@ describe('the bytes of the stream', () => {
   });
 
   /** Runs a workload under an app; the other slot begins where that one's does. */
-  async function run(
-    options: Partial<PgListenerOptions>,
-    workload: Partial<WorkloadOptions> = {},
-    isCopyTwoPhase = false,
-  ) {
+  async function run(options: Partial<PgListenerOptions>, workload: Partial<WorkloadOptions> = {}) {
     const [slot, copy] = [db.slot('original'), db.slot('copy')];
     const recorder = sequenceRecorder();
     const app = { connection: db.url, slot, publications: ['pub'], ...options };
     await apps.start(app as PgListenerOptions, [recorder]);
-    const sql = isCopyTwoPhase
-      ? `SELECT pg_create_logical_replication_slot($2, 'pgoutput', false, true), $1::text`
-      : 'SELECT pg_copy_logical_replication_slot($1, $2)';
+    const sql =
+      workload.rollsBack === false
+        ? `SELECT pg_create_logical_replication_slot($2, 'pgoutput', false, true), $1::text`
+        : 'SELECT pg_copy_logical_replication_slot($1, $2)';
     await db.query(sql, [slot, copy]);
     await new Workload(db.client, { seed: SEED, transactions: TRANSACTIONS, ...workload }).run();
     await db.query(`SELECT pg_logical_emit_message(true, 'outbox', '${MARKER}')`);
-    await waitFor(
-      () => recorder.entries.at(-1)?.includes(Buffer.from(MARKER).toJSON().data.join()) || hasEnded(slot),
-      'the marker',
-      30_000,
-    );
+    await waitFor(() => hasEnded(slot), 'the marker', 30_000);
     const ours = tap.of(slot);
-    return { ours: upToMarker(ours.messages), options: ours.options, recorder, copy };
+    return { ours: upToMarker(ours.messages), parts: ours.parts, options: ours.options, recorder, copy };
   }
   const hasEnded = (slot: string): boolean => upToMarker(tap.of(slot).messages).length > 0;
 
@@ -112,8 +96,8 @@ describe('the bytes of the stream', () => {
     const first = theirs.find(isBegin)!;
     const begin = ours.findIndex((message) => isBegin(message) && message.data.equals(first.data));
     expect(begin).toBeGreaterThanOrEqual(0);
-    const mine = withoutRepeats(ours.slice(begin));
-    const others = withoutRepeats(theirs.slice(theirs.indexOf(first)));
+    const mine = withoutRepetition(ours.slice(begin));
+    const others = withoutRepetition(theirs.slice(theirs.indexOf(first)));
     const text = ({ data }: StreamMessage): string => data.toString('latin1');
     expect(mine.length).toBeGreaterThan(100);
     expect(mine.map(text)).toEqual(others.map(text));
@@ -133,13 +117,12 @@ describe('the bytes of the stream', () => {
       expectTheSameBytes(ours, upToMarker(await peek(db.client, copy, options)));
     });
 
+    // Of one that was rolled back since, the server tells no rows any more.
     it('are those that the server tells over SQL, where transactions are prepared', async () => {
       if (version < 150_000) return process.stderr.write('not before PostgreSQL 15: two-phase commit\n') && undefined;
-      const { ours, options, copy } = await run({ binary, twoPhase: true }, { gid: db.name }, true);
+      const { ours, options, copy } = await run({ binary, twoPhase: true }, { gid: db.name, rollsBack: false });
       expect(ours.some(({ data }) => data[0] === 0x4b)).toBe(true);
-      // Of what has been rolled back by then, SQL tells less.
-      const theirs = upToMarker(await peek(db.client, copy, options));
-      expectTheSameBytes(withoutRolledBack(ours), withoutRolledBack(theirs));
+      expectTheSameBytes(ours, upToMarker(await peek(db.client, copy, options)));
     });
 
     it.each([false, true])(
@@ -150,12 +133,13 @@ describe('the bytes of the stream', () => {
         // From 16 on, every change is a part; before, what is large.
         if (version >= 160_000 && format === 'text')
           await db.query(`ALTER DATABASE ${db.name} SET debug_logical_replication_streaming = 'immediate'`);
-        const { ours, recorder } = await run(
+        const { parts, recorder } = await run(
           { binary, streaming: true, twoPhase },
           // Servers tell no more of what was rolled back than that it was, and so such a transaction comes again as a whole.
           { transactions: TRANSACTIONS * 2, ...(twoPhase ? { gid: db.name } : {}) },
         );
-        expect(ours.filter(({ data }) => data[0] === 0x53).length).toBeGreaterThan(2);
+        expect(parts).toBeGreaterThan(0);
+        tap.close();
         const whole: PluginOptions = { proto_version: '1', publication_names: '"pub"', messages: 'true' };
         const domains = await db.query('SELECT oid::int, typbasetype::int AS base FROM pg_type WHERE typtype = $1', [
           'd',

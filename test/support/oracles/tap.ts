@@ -3,9 +3,13 @@ import { ReplicationSession } from '#lib/replication/replication.session.js';
 import { lsnFromParts } from '#lib/protocol/lsn.js';
 import { optionsOf, type PluginOptions, type StreamMessage } from './messages.js';
 
+const STREAM_START = 0x53; // S
+
 export interface Tapped {
   readonly options: PluginOptions;
   readonly messages: StreamMessage[];
+  /** Parts of transactions, of all connections together. */
+  parts: number;
 }
 
 /** Listens where a connection hands its messages on, until `close`. Each slot has what its last connection brought. */
@@ -17,12 +21,15 @@ export class DecoderTap {
   constructor() {
     const { bySlot, start, data } = this;
     ReplicationServer.prototype.start = function (command) {
-      bySlot.set(/SLOT "?(\w+)"?/.exec(command)![1]!, { options: optionsOf(command), messages: [] });
+      const slot = /SLOT "?(\w+)"?/.exec(command)![1]!;
+      bySlot.set(slot, { options: optionsOf(command), messages: [], parts: bySlot.get(slot)?.parts ?? 0 });
       return start.call(this, command);
     };
     ReplicationSession.prototype.data = function (buffer, from, to, high, low) {
       const slot = this['context'].life.slots.name;
-      bySlot.get(slot)!.messages.push({ lsn: lsnFromParts(high, low), data: Buffer.from(buffer.subarray(from, to)) });
+      const tapped = bySlot.get(slot)!;
+      tapped.messages.push({ lsn: lsnFromParts(high, low), data: Buffer.from(buffer.subarray(from, to)) });
+      if (buffer[from] === STREAM_START) tapped.parts++;
       return data.call(this, buffer, from, to, high, low);
     };
   }

@@ -11,6 +11,8 @@ export interface WorkloadOptions {
   readonly ddl?: boolean;
   /** PREPARE TRANSACTION; names begin with this. @default none */
   readonly gid?: string;
+  /** Whether some of what is prepared is rolled back. @default true */
+  readonly rollsBack?: boolean;
 }
 
 export const WORKLOAD_TABLES = ['plain', 'whole', 'keyed', 'toasted', 'leaf', 'Odd Name'] as const;
@@ -74,7 +76,9 @@ export class Workload {
       const name = `${gid} ${this.next++}`;
       // A changed table must not be locked when others are waited for.
       await client.query([...list, `PREPARE TRANSACTION '${name}'`].join(';'));
-      await client.query(`${random.chance(0.7) ? 'COMMIT' : 'ROLLBACK'} PREPARED '${name}'`);
+      await client.query(
+        `${random.chance(0.7) || this.options.rollsBack === false ? 'COMMIT' : 'ROLLBACK'} PREPARED '${name}'`,
+      );
       return;
     }
     if (this.options.ddl !== false && random.chance(0.15)) list.push(this.schemaChange(), this.statement(2));
