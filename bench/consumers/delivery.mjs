@@ -5,6 +5,7 @@ import { OidDatabase } from '../../dist/decoder/oid-database.js';
 import { DeliveryProgress } from '../../dist/replication/delivery-progress.js';
 import { ReplicationPublisher } from '../../dist/replication/replication.publisher.js';
 import { ReplicationServer } from '../../dist/replication/replication.server.js';
+import { MemoryEffectsStore } from '../../dist/testing/memory-effects.store.js';
 import { MemoryParkedStore } from '../../dist/testing/memory-parked.store.js';
 
 /** What a read brings while the stream is behind. */
@@ -52,7 +53,7 @@ export async function deliver(recording, callback, { concurrency } = {}) {
     [definition],
     streams,
     QUIET,
-    { parked: new MemoryParkedStore(), effects: null },
+    { parked: new MemoryParkedStore(), effects: new MemoryEffectsStore('default') },
     {
       onFault: failed,
     },
@@ -78,6 +79,7 @@ class Stream {
       received: (lsn) => this.server.noteReceived(lsn),
       mostStreamedBytes: 0,
       twoPhase: false,
+      beganAt: 0n,
       pace: null,
     });
     this.server = new ReplicationServer(this.socket, this, { walSenderTimeoutMs: 60_000 });
@@ -127,6 +129,7 @@ class RecordedSocket extends EventEmitter {
   writable = true;
   isPaused = false;
   write() {}
+  end() {}
   pause() {
     this.isPaused = true;
   }
