@@ -25,6 +25,8 @@ interface ColumnRow {
   readonly table: string;
   readonly column: string;
   readonly isGenerated: boolean;
+  /** Generated columns travel from 18 on; 15 lists them among `attnames` all the same. */
+  readonly neverTravels: boolean;
   readonly isKey: boolean;
   readonly makeFull: string;
 }
@@ -35,6 +37,7 @@ interface ColumnRow {
  */
 const COLUMNS = `
   SELECT n.nspname AS schema, c.relname AS "table", a.attname AS "column", a.attgenerated <> '' AS "isGenerated",
+         a.attgenerated <> '' AND current_setting('server_version_num')::int < 180000 AS "neverTravels",
          EXISTS (SELECT FROM pg_catalog.pg_index i
                   WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
                     AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END) AS "isKey",
@@ -74,10 +77,10 @@ async function readColumnFacts(client: Client, publications: readonly string[]):
   }
   const { rows } = await client.query<ColumnRow>(COLUMNS, [publications]);
   const tables = new Map<string, ColumnFacts & { readonly columns: ColumnFact[] }>();
-  for (const { schema, table, column, isGenerated, isKey, makeFull } of rows) {
+  for (const { schema, table, column, isGenerated, neverTravels, isKey, makeFull } of rows) {
     const name = canonicalTable(schema, table);
     if (!tables.has(name)) tables.set(name, { schema, table, columns: [], makeFull });
-    const isPublished = published.get(name)?.has(column) ?? !isGenerated;
+    const isPublished = !neverTravels && (published.get(name)?.has(column) ?? !isGenerated);
     tables.get(name)!.columns.push({ name: column, isGenerated, isKey, isPublished });
   }
   return [...tables.values()];
