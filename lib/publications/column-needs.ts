@@ -10,12 +10,16 @@ export interface ColumnFacts {
   readonly columns: readonly ColumnFact[];
   /** The statements that make the replica identity FULL, of every partition too; empty: it is. */
   readonly makeFull: string;
+  /** Since 18. Before, what is generated never travels, and FULL does without. */
+  readonly canPublishGenerated?: boolean;
 }
 
 export interface ColumnFact {
   readonly name: string;
   readonly isPublished: boolean;
   readonly isGenerated: boolean;
+  /** Computed when read (18): it never travels, and REPLICA IDENTITY FULL fails the user's UPDATE where it is. */
+  readonly isVirtual?: boolean;
   /** Of the replica identity: told of an old row in any case. */
   readonly isKey: boolean;
 }
@@ -27,6 +31,7 @@ interface ColumnRow {
   readonly isGenerated: boolean;
   /** Generated columns travel from 18 on; 15 lists them among `attnames` all the same. */
   readonly neverTravels: boolean;
+  readonly isVirtual: boolean;
   readonly isKey: boolean;
   readonly makeFull: string;
 }
@@ -38,6 +43,7 @@ interface ColumnRow {
 const COLUMNS = `
   SELECT n.nspname AS schema, c.relname AS "table", a.attname AS "column", a.attgenerated <> '' AS "isGenerated",
          a.attgenerated <> '' AND current_setting('server_version_num')::int < 180000 AS "neverTravels",
+         a.attgenerated = 'v' AS "isVirtual",
          EXISTS (SELECT FROM pg_catalog.pg_index i
                   WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
                     AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END) AS "isKey",
@@ -76,12 +82,13 @@ async function readColumnFacts(client: Client, publications: readonly string[]):
     published.set(canonicalTable(schema, table), names === null ? null : new Set(JSON.parse(names) as string[]));
   }
   const { rows } = await client.query<ColumnRow>(COLUMNS, [publications]);
+  const canPublishGenerated = rows.some((row) => row.isGenerated && !row.neverTravels);
   const tables = new Map<string, ColumnFacts & { readonly columns: ColumnFact[] }>();
-  for (const { schema, table, column, isGenerated, neverTravels, isKey, makeFull } of rows) {
+  for (const { schema, table, column, isGenerated, neverTravels, isVirtual, isKey, makeFull } of rows) {
     const name = canonicalTable(schema, table);
-    if (!tables.has(name)) tables.set(name, { schema, table, columns: [], makeFull });
+    if (!tables.has(name)) tables.set(name, { schema, table, columns: [], makeFull, canPublishGenerated });
     const isPublished = !neverTravels && (published.get(name)?.has(column) ?? !isGenerated);
-    tables.get(name)!.columns.push({ name: column, isGenerated, isKey, isPublished });
+    tables.get(name)!.columns.push({ name: column, isGenerated, isVirtual, isKey, isPublished });
   }
   return [...tables.values()];
 }
@@ -123,17 +130,32 @@ function findingsOf(table: ColumnFacts, needs: ColumnNeeds, mask: number, public
   if (findings.length > 0 || table.makeFull === '') return findings;
   if (needs.whenChanged.length > 0 && (mask & OperationBit.update) !== 0) {
     findings.push(
-      `\`whenChanged\` needs the row as it was, which PostgreSQL tells under REPLICA IDENTITY FULL only: ${table.makeFull}`,
+      `\`whenChanged\` needs the row as it was, which PostgreSQL tells under REPLICA IDENTITY FULL only: ${makeFull(table, publication)}`,
     );
   }
   if (wantsOld && (mask & NEEDS_IDENTITY) !== 0 && !isWithinKey(table, needs.oldRecord)) {
     const key = table.columns.filter(({ isKey }) => isKey).map(({ name }) => `"${name}"`);
     const told = key.length === 0 ? 'tells nothing' : `tells ${key.join(', ')} only`;
     findings.push(
-      `of a row as it was, its replica identity ${told}, and \`oldRecord\` asks for more: ${table.makeFull}`,
+      `of a row as it was, its replica identity ${told}, and \`oldRecord\` asks for more: ${makeFull(table, publication)}`,
     );
   }
   return findings;
+}
+
+/** What makes the replica identity FULL, and lets the user's own UPDATE pass. */
+function makeFull({ columns, ...table }: ColumnFacts, publication: string): string {
+  const virtual = columns.find(({ isVirtual }) => isVirtual);
+  if (virtual !== undefined) {
+    return (
+      `which cannot be had as long as "${virtual.name}" is a virtual generated column, with which FULL fails your own UPDATE ` +
+      'and DELETE: make it a stored one, or do without'
+    );
+  }
+  const isUnpublished = columns.some(({ isGenerated, isPublished }) => isGenerated && !isPublished);
+  return isUnpublished && table.canPublishGenerated
+    ? `${table.makeFull} ALTER PUBLICATION ${escapeIdentifier(publication)} SET (publish_generated_columns = stored);`
+    : table.makeFull;
 }
 
 /** Of an update that did not touch the key, nothing old is told, and nothing old differs: the new row has it. */
@@ -150,6 +172,8 @@ function columnFinding({ schema, table, columns }: ColumnFacts, name: string, pu
   }
   if (column.isPublished) return null;
   const it = escapeIdentifier(publication);
+  if (column.isVirtual)
+    return `its column "${name}" is a virtual generated one, which is never published: a stored one can be`;
   if (column.isGenerated) {
     return (
       `its column "${name}" is generated, and not published: from PostgreSQL 18 on, ` +

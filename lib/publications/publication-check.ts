@@ -2,6 +2,7 @@ import { escapeIdentifier, type Client } from 'pg';
 import { OperationBit, type RowOperation } from '../changes/change.js';
 import { canonicalTable, type ParsedTableName } from '../changes/table-pattern.js';
 import {
+  identityMend,
   missingTables,
   NEEDS_IDENTITY,
   readTables,
@@ -125,8 +126,8 @@ function compareTable(
   const tableName = canonicalTable(table.schema, table.table);
   if (!table.hasIdentity && (carried.mask & NEEDS_IDENTITY) !== 0) {
     warnings.push(
-      `${tableName} (${source}) has no replica identity, and your own UPDATE and DELETE of it fail as long as they are published: ` +
-        `give it a primary key, or: ALTER TABLE ${sqlName(table)} REPLICA IDENTITY FULL;`,
+      `${tableName} (${source}) has no replica identity, and your own UPDATE and DELETE of it fail as long as they are published. ` +
+        identityMend(table),
     );
   }
   const lacking = mask & ~carried.mask;

@@ -7,6 +7,7 @@ import { describeTarget, type ConnectionTarget } from '../connection/connection-
 import { translateServerError } from '../connection/server-errors.js';
 import { missingRights } from './publication-rights.js';
 import { checkColumns } from './column-needs.js';
+import { checkIdentityCover } from './identity-cover.js';
 import { checkPublications, tableList, type PublicationFindings } from './publication-check.js';
 import {
   planPublications,
@@ -25,6 +26,7 @@ export interface PublicationOptions {
   readonly subscriptions: readonly TableSubscription[];
 }
 
+const GENERATED = 'publish_generated_columns = stored';
 const ALL_OPERATIONS = 'insert, update, delete, truncate';
 /** What a table may publish without a replica identity; update and delete would make the user's own statement fail. */
 const APPEND_OPERATIONS = 'insert, truncate';
@@ -41,6 +43,8 @@ interface PublicationStep {
   readonly sql: string;
   readonly added: PublishedTables;
   readonly isNew: boolean;
+  /** For the log, behind the name. */
+  readonly what: string;
 }
 
 /** What a stream asks for. */
@@ -86,7 +90,9 @@ export class PublicationManager {
       [names],
     );
     if (absent.length > 0) throw this.missing(absent.map(({ name }) => name));
-    this.report(await checkPublications(client, names, this.options.subscriptions));
+    const { subscriptions } = this.options;
+    this.report(await checkPublications(client, names, subscriptions));
+    this.report({ faults: [], warnings: await checkIdentityCover(client, names, subscriptions) });
     return { names, isNew: false };
   }
 
@@ -125,9 +131,10 @@ export class PublicationManager {
    * @returns whether it was made just now
    */
   private async extend(client: Client, wanted: ManagedPublication, next?: ManagedPublication): Promise<boolean> {
+    let isNew = false;
     for (let tries = 1; ; tries++) {
       const step = await nextStep(client, wanted);
-      if (step === null) return false;
+      if (step === null) return isNew;
       try {
         await client.query(step.sql);
       } catch (error) {
@@ -142,10 +149,8 @@ export class PublicationManager {
           client,
         );
       }
-      const list = step.added.map(qualifiedName).join(', ');
-      const what = step.isNew ? 'Created' : 'Extended';
-      this.logger.log(`${what} publication "${wanted.name}"${list === '' ? ' (no tables yet)' : `: ${list}`}`);
-      return step.isNew;
+      this.logger.log(`${step.isNew ? 'Created' : 'Extended'} publication "${wanted.name}"${step.what}`);
+      isNew ||= step.isNew;
     }
   }
 
@@ -194,28 +199,48 @@ export class PublicationManager {
   }
 }
 
-/** Null where nothing is to be done. */
+/**
+ * Null where nothing is to be done. Stored generated columns are published wherever the server can (18): a row is then
+ * what SELECT gives, and REPLICA IDENTITY FULL lets the user's own UPDATE pass, which it would not without them. Both
+ * publications have it alike: the server sends nothing of a table that two publications treat differently.
+ */
 async function nextStep(
   client: Client,
   { name, operations, tables }: ManagedPublication,
 ): Promise<PublicationStep | null> {
-  const { rows } = await client.query<{ all: boolean; members: string | null }>(
-    `SELECT p.puballtables AS all,
+  const { rows } = await client.query<{
+    exists: boolean;
+    all: boolean;
+    generated: string | null;
+    members: string | null;
+  }>(
+    `SELECT p.oid IS NOT NULL AS exists, coalesce(p.puballtables, false) AS all,
+            CASE WHEN current_setting('server_version_num')::int >= 180000 THEN coalesce(to_jsonb(p) ->> 'pubgencols', 'n') END AS generated,
             (SELECT string_agg(r.prrelid::text, ',') FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid) AS members
-       FROM pg_catalog.pg_publication p WHERE p.pubname = $1`,
+       FROM (VALUES ($1)) AS wanted (name) LEFT JOIN pg_catalog.pg_publication p ON p.pubname = wanted.name`,
     [name],
   );
-  const existing = rows[0];
-  const members = new Set(existing?.members?.split(','));
-  const added = existing?.all ? [] : tables.filter((table) => !members.has(table.oid));
-  if (existing !== undefined && added.length === 0) return null;
+  const { exists, all, generated, members } = rows[0]!;
+  const known = new Set(members?.split(','));
+  const added = all ? [] : tables.filter((table) => !known.has(table.oid));
   const list = added.map(qualifiedName).join(', ');
-  const sql =
-    existing === undefined
-      ? `CREATE PUBLICATION ${escapeIdentifier(name)}${list === '' ? '' : ` FOR TABLE ${list}`} ` +
-        `WITH (publish = '${operations}', publish_via_partition_root = true)`
-      : `ALTER PUBLICATION ${escapeIdentifier(name)} ADD TABLE ${list}`;
-  return { sql, added, isNew: existing === undefined };
+  const it = escapeIdentifier(name);
+  if (!exists) {
+    const sql =
+      `CREATE PUBLICATION ${it}${list === '' ? '' : ` FOR TABLE ${list}`} WITH (publish = '${operations}', ` +
+      `publish_via_partition_root = true${generated === null ? '' : `, ${GENERATED}`})`;
+    return { sql, added, isNew: true, what: list === '' ? ' (no tables yet)' : `: ${list}` };
+  }
+  if (generated === 'n' && tables.some(({ hasStored }) => hasStored)) {
+    return {
+      sql: `ALTER PUBLICATION ${it} SET (${GENERATED})`,
+      added: [],
+      isNew: false,
+      what: ` by generated columns`,
+    };
+  }
+  if (added.length === 0) return null;
+  return { sql: `ALTER PUBLICATION ${it} ADD TABLE ${list}`, added, isNew: false, what: `: ${list}` };
 }
 
 function unheardOf(faults: readonly string[], target: ConnectionTarget): PublicationError {

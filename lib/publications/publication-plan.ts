@@ -33,6 +33,10 @@ export interface TableRow {
   readonly root: string | null;
   /** Update and delete can be published: there is a key, an index or the full row to tell rows apart. */
   readonly hasIdentity: boolean;
+  /** It has columns that the server computes and stores, which can be published from 18 on. */
+  readonly hasStored?: boolean;
+  /** It has columns that are computed when read: from 18 on, no UPDATE and DELETE goes with REPLICA IDENTITY FULL then. */
+  readonly hasVirtual?: boolean;
 }
 
 export type PublishedTables = readonly TableRow[];
@@ -50,12 +54,20 @@ const KINDS: Readonly<Record<string, string>> = { v: 'a view', m: 'a materialise
 /** What a table without a replica identity cannot publish. */
 export const NEEDS_IDENTITY = OperationBit.update | OperationBit.delete;
 
-/** Generated columns are not published, so a key that has one tells no row apart (42P10 at the user's UPDATE, from 18 on). */
+/**
+ * A key that has a generated column tells no row apart where that is not published: before 18, and ever if it is computed
+ * when read (42P10 at the user's UPDATE, from 18 on).
+ */
 const PLAIN_KEY = `NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
-  WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) AND a.attgenerated <> '')`;
+  WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+    AND (a.attgenerated = 'v' OR a.attgenerated = 's' AND current_setting('server_version_num')::int < 180000))`;
 
-/** What the server asks for: a primary key that is not deferrable, a valid index, or the full row. */
-const HAS_IDENTITY = (of: string): string => `CASE ${of}.relreplident WHEN 'f' THEN true
+/** Dropped columns are nothing any more. */
+const HAS_GENERATED = (of: string, kind: 's' | 'v'): string => `EXISTS (SELECT FROM pg_catalog.pg_attribute a
+  WHERE a.attrelid = ${of}.oid AND a.attgenerated = '${kind}' AND NOT a.attisdropped)`;
+
+/** What the server asks for: a primary key that is not deferrable, a valid index, or the full row, all of it published. */
+const HAS_IDENTITY = (of: string): string => `CASE ${of}.relreplident WHEN 'f' THEN NOT ${HAS_GENERATED(of, 'v')}
   WHEN 'd' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = ${of}.oid AND i.indisprimary AND i.indimmediate AND ${PLAIN_KEY})
   WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = ${of}.oid AND i.indisreplident AND i.indisvalid AND ${PLAIN_KEY})
   ELSE false END`;
@@ -69,7 +81,8 @@ export async function readTables(client: Client): Promise<PublishedTables> {
             NOT EXISTS (
               SELECT FROM pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid
                WHERE t.isleaf AND l.relkind = 'r' AND NOT ${HAS_IDENTITY('l')}
-            ) AND (c.relkind = 'p' OR ${HAS_IDENTITY('c')}) AS "hasIdentity"
+            ) AND (c.relkind = 'p' OR ${HAS_IDENTITY('c')}) AS "hasIdentity",
+            ${HAS_GENERATED('c', 's')} AS "hasStored", ${HAS_GENERATED('c', 'v')} AS "hasVirtual"
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
         AND n.nspname NOT IN ('pg_catalog', 'information_schema', '${OWN_SCHEMA}') AND n.nspname NOT LIKE 'pg\\_t%'
@@ -156,8 +169,16 @@ export function sqlName({ schema, table }: ParsedTableName): string {
 function identityFault(name: string, table: TableRow, source: string): string {
   return (
     `${name} has no primary key or other replica identity, so its updates and deletes cannot be told (${source}). ` +
-    `Give it a primary key, or: ALTER TABLE ${sqlName(table)} REPLICA IDENTITY FULL; or listen to inserts and truncates only`
+    `${identityMend(table)} or listen to inserts and truncates only`
   );
+}
+
+/** What gives a table a replica identity: a sentence with SQL, ending in `;`. */
+export function identityMend(table: TableRow): string {
+  const alter = `ALTER TABLE ${sqlName(table)} REPLICA IDENTITY`;
+  return table.hasVirtual
+    ? `A virtual generated column allows no REPLICA IDENTITY FULL: give it a primary key, and: ${alter} DEFAULT;`
+    : `Give it a primary key, or: ${alter} FULL;`;
 }
 
 function identityWarning(names: readonly string[]): string {

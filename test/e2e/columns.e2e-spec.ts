@@ -123,6 +123,155 @@ describe('columns that decorators name, at the boot', () => {
     );
   });
 
+  describe('of a publication, and the replica identity', () => {
+    // A key of a partitioned table has the columns that part it, so `day` needs no more; `status` does.
+    it.each([
+      [
+        'a row filter outside of it',
+        'shop.lines WHERE (note IS NOT NULL AND id > 0)',
+        'shop.lines (handler): the row filter of "mine" is about "note", outside of the replica identity, and your own UPDATE and DELETE ' +
+          'fail as long as they are published: ALTER TABLE shop.lines REPLICA IDENTITY FULL;',
+        "INSERT INTO shop.lines (id, note) VALUES (1, 'a'); UPDATE shop.lines SET note = 'b'",
+      ],
+      [
+        'a row filter of a partitioned table outside of it',
+        "shop.events WHERE (day = 2 OR status = 'new')",
+        'is about "status", outside of the replica identity, and your own UPDATE and DELETE fail as long as they are published: ' +
+          'ALTER TABLE shop.events_1 REPLICA IDENTITY FULL; ALTER TABLE shop.events_2 REPLICA IDENTITY FULL;',
+        "INSERT INTO shop.events VALUES (2, 1, 'new'); UPDATE shop.events SET status = 'old'",
+      ],
+      [
+        'a column list without it',
+        'shop.orders (status, note) WHERE (id > 0)',
+        'the column list of "mine" leaves out the key\'s "id", and your own UPDATE and DELETE fail as long as they are published: ' +
+          'ALTER PUBLICATION "mine" DROP TABLE "shop"."orders"; ALTER PUBLICATION "mine" ADD TABLE "shop"."orders" WHERE ((id > 0));',
+        "INSERT INTO shop.orders (id, note) VALUES (1, 'a'); DELETE FROM shop.orders",
+      ],
+      [
+        'a column list where it is FULL',
+        'shop.whole (id)',
+        'the column list of "mine" goes with no REPLICA IDENTITY FULL',
+        'INSERT INTO shop.whole VALUES (1); DELETE FROM shop.whole',
+      ],
+    ])('do not go together, with %s: a warning, whose SQL mends it', async (_what, entry, text, statements) => {
+      if (version < 15) return console.log('PostgreSQL 14 has neither row filters nor column lists');
+      await db.query(`CREATE TABLE shop.whole (id int, note text); ALTER TABLE shop.whole REPLICA IDENTITY FULL;
+                      CREATE TABLE shop.lines (id int PRIMARY KEY, note text)`);
+      await db.query(`CREATE PUBLICATION mine FOR TABLE ${entry} WITH (publish_via_partition_root = true)`);
+      const told = async (): Promise<string> => {
+        const { logs, close } = await start(listening('shop.*', {}), { publications: ['mine'] });
+        await close();
+        return logs.entries
+          .filter(({ level }) => level === 'warn')
+          .map(({ message }) => message)
+          .join('\n');
+      };
+      const warning = await told();
+      expect(warning).toContain(text);
+      await expect(db.query(statements)).rejects.toMatchObject({ code: '42P10' });
+      for (const sql of warning.match(/ALTER [^;]+;/g) ?? []) await db.query(sql);
+      await db.query(statements);
+      expect(await told()).toBe('');
+    });
+
+    it.each([
+      ['with a filter and a list that are within it', 'shop.events (day, id) WHERE (day > 0)', "'insert, update'"],
+      ['where inserts alone are published', 'shop.orders (note) WHERE (note IS NULL)', "'insert'"],
+    ])('go together, %s', async (_what, entry, publish) => {
+      if (version < 15) return console.log('PostgreSQL 14 has neither row filters nor column lists');
+      await db.query(
+        `CREATE PUBLICATION mine FOR TABLE ${entry} WITH (publish_via_partition_root = true, publish = ${publish})`,
+      );
+      const { logs } = await start(listening('shop.*', {}), { publications: ['mine'] });
+      const warnings = logs.entries.filter(({ level }) => level === 'warn').map(({ message }) => message);
+      expect(warnings.join('\n')).not.toContain('your own UPDATE and DELETE');
+    });
+  });
+
+  describe('that are generated, where the row is told as it was', () => {
+    const update = (table: string): Promise<unknown> => db.query(`UPDATE shop.${table} SET note = 'b'`);
+    const insert = (table: string): Promise<unknown> =>
+      db.query(`INSERT INTO shop.${table} (id, note) VALUES (1, 'a')`);
+
+    it.each(['none at first', 'one that an older version of this package has made'])(
+      'travel with the publications of ours, and let the user update: %s',
+      async (made) => {
+        const slot = db.slot(`s${made.length}`);
+        if (made !== 'none at first') {
+          await db.query(
+            `CREATE PUBLICATION pg_listener_${slot} FOR TABLE shop.orders; CREATE PUBLICATION pg_listener_${slot}_append WITH (publish = 'insert, truncate')`,
+          );
+        }
+        await db.query('ALTER TABLE shop.orders REPLICA IDENTITY FULL');
+        await db.query(
+          `CREATE TABLE shop.keyed (id int, twice int GENERATED ALWAYS AS (id * 2) STORED PRIMARY KEY, note text)`,
+        );
+        const changes: Change[] = [];
+        @Injectable()
+        class Handler {
+          @OnTableChange('shop.*', [], { id: 'handler' })
+          on(change: Change): void {
+            changes.push(change);
+          }
+        }
+        const { logs } = await start(Handler, { slot });
+        await db.query('INSERT INTO shop.orders (id, "Mixed") VALUES (1, 21); INSERT INTO shop.keyed (id) VALUES (1)');
+        await update('orders');
+        await update('keyed');
+        await waitFor(() => changes.length >= (version >= 18 ? 4 : 3), 'the changes');
+        const told = changes.filter(({ operation }) => operation === 'update') as UpdateChange[];
+        // Before 18 a key that is not told is none, and its table brings no updates.
+        expect(told.map(({ table }) => table)).toEqual(version >= 18 ? ['orders', 'keyed'] : ['orders']);
+        if (version >= 18) {
+          expect(told[0]).toMatchObject({ record: { twice: 42 }, oldRecord: { twice: 42 }, changedColumns: ['note'] });
+          expect(logs.entries.filter(({ level, message }) => level === 'warn' && message.includes('shop.'))).toEqual(
+            [],
+          );
+        } else expect(told[0]!.record).not.toHaveProperty('twice');
+      },
+    );
+
+    it('must be published by the user, too: the SQL makes it so', async () => {
+      if (version < 18) return console.log(`PostgreSQL ${version} asks for no generated column`);
+      await db.query('CREATE PUBLICATION mine FOR TABLE shop.orders');
+      const message = await mended(listening('shop.orders', { whenChanged: ['status'] }), { publications: ['mine'] });
+      expect(message).toMatch(
+        /REPLICA IDENTITY FULL; ALTER PUBLICATION "mine" SET \(publish_generated_columns = stored\);$/,
+      );
+      await insert('orders');
+      await update('orders');
+      await db.query('ALTER PUBLICATION mine SET (publish_generated_columns = none)');
+      await expect(update('orders')).rejects.toMatchObject({ code: '42P10' });
+      const { logs } = await start(listening('shop.orders', {}), { publications: ['mine'] });
+      const sql = /: (ALTER PUBLICATION "mine" SET [^;]*;)/.exec(
+        logs.find('its replica identity has a generated column')!,
+      )![1]!;
+      await db.query(sql);
+      await update('orders');
+    });
+
+    it('cannot be virtual ones', async () => {
+      if (version < 18) return console.log(`PostgreSQL ${version} has no virtual columns`);
+      await db.query(`CREATE TABLE shop.virtual (id int PRIMARY KEY, note text, twice int GENERATED ALWAYS AS (id * 2) VIRTUAL);
+                      ALTER TABLE shop.virtual REPLICA IDENTITY FULL`);
+      await expect(start(listening('shop.virtual', {}, ['update']))).rejects.toThrow(
+        'A virtual generated column allows no REPLICA IDENTITY FULL: give it a primary key, and: ' +
+          'ALTER TABLE "shop"."virtual" REPLICA IDENTITY DEFAULT;',
+      );
+      // What may never bring updates must not keep the user from making them.
+      await start(listening('shop.*', {}), { slot: db.slot('virtual') });
+      await insert('virtual');
+      await update('virtual');
+      await db.query('ALTER TABLE shop.virtual REPLICA IDENTITY DEFAULT');
+      await expect(start(listening('shop.virtual', { whenChanged: ['note'] }))).rejects.toThrow(
+        /which cannot be had as long as "twice" is a virtual generated column/,
+      );
+      await expect(start(listening('shop.virtual', { whenChanged: ['twice'] }))).rejects.toThrow(
+        'its column "twice" is a virtual generated one, which is never published',
+      );
+    });
+  });
+
   it('that a table of a pattern cannot tell of are a warning', async () => {
     await db.query('ALTER TABLE shop.orders REPLICA IDENTITY FULL');
     const { logs } = await start(listening('shop.*', { whenChanged: ['status'] }));

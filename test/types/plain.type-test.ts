@@ -51,6 +51,14 @@ export class Good {
   @OnTableChange(OrderEntity, 'insert') e(c: InsertChange<Order>) {
     void c;
   }
+  @OnTableChange(Orders, ['update', 'delete'], { oldRecord: ['status', 'id'] }) d2(
+    c: UpdateChange<Order> | DeleteChange<Order>,
+  ) {
+    void c;
+  }
+  @OnTableChange(Orders, 'delete', { oldRecord: 'full' }) d3(c: DeleteChange<Order>) {
+    void c;
+  }
   @OnTableChange(Orders, 'insert', { batch: { size: 100 } }) f(cs: readonly InsertChange<Order>[]) {
     return cs.map((c) => c.record.id);
   }
@@ -119,6 +127,14 @@ export class Bad {
   }
   // @ts-expect-error wrong row
   @OnTableChange(Orders, 'insert') d(c: InsertChange<{ nope: string }>) {
+    void c;
+  }
+  // @ts-expect-error `oldRecord` of a column that the row does not have
+  @OnTableChange(Orders, 'delete', { oldRecord: ['nope'] }) d2(c: DeleteChange<Order>) {
+    void c;
+  }
+  // @ts-expect-error `oldRecord` of all columns is 'full'
+  @OnTableChange(Orders, 'delete', { oldRecord: true }) d3(c: DeleteChange<Order>) {
     void c;
   }
   // @ts-expect-error single where a batch comes
