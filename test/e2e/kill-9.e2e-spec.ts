@@ -3,7 +3,8 @@ import { startChild, type ChildApplication } from '../support/child.js';
 import { connect, createDatabase, type TestDatabase } from '../support/database.js';
 import { sleep, waitFor, waitForCount } from '../support/wait.js';
 
-const KILLS = 32;
+/** `PG_LISTENER_KILLS` asks for more. */
+const KILLS = Number(process.env['PG_LISTENER_KILLS'] ?? 16);
 const WRITERS = 2;
 
 /** Children write a journal into PostgreSQL itself, so what it holds was truly handled. */
