@@ -1,9 +1,11 @@
 import type { Client } from 'pg';
+import { tableKey } from '../changes/transaction.js';
 import { OidDatabase } from '../decoder/oid-database.js';
 import type { StreamTypes } from '../decoder/stream-types.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import type { Lsn } from '../protocol/lsn.js';
 import type { CustomTypes, TextParser } from '../types/type-parsers.js';
+import { readUnevenTables } from './uneven-tables.js';
 import { readMadeTypes, readTypeNames, readTypes, readWalEnd } from './type-catalogue.js';
 
 /** How an app wants values. */
@@ -54,11 +56,13 @@ export class DatabaseTypes {
 
   private async read(client: Client, isTold: boolean): Promise<LearningTypes> {
     const { customTypes, rich, parsers } = this.options;
+    const uneven = await readUnevenTables(client);
     const byOid = Object.entries(parsers).filter(([name]) => IS_OID.test(name));
     const types: LearningTypes = {
       oids: new OidDatabase(undefined, await readMadeTypes(client)),
       customTypes,
       rich,
+      isUneven: (table) => uneven.has(tableKey(table)),
       parsers: new Map(byOid.map(([oid, parse]) => [Number(oid), parse])),
     };
     await this.resolveNames(client, types, isTold);

@@ -174,14 +174,18 @@ export class PgOutputDecoder {
     const cached = this.known(reader);
     if ((cached.interest.mask & OperationBit.update) === 0) return this.visitor.passed(cached, 'update');
     const { rows } = cached;
-    const oldKind = this.oldTupleKind(reader);
+    let oldKind = this.oldTupleKind(reader);
     const oldStart = reader.position;
-    const oldRecord = oldKind === null ? null : oldKind === 'full' ? rows.row(reader) : rows.key(reader);
+    let oldRecord = oldKind === null ? null : oldKind === 'full' ? rows.row(reader) : rows.key(reader);
     this.expect(reader, 0x4e);
     const newStart = reader.position;
     let record = rows.row(reader);
     let { unchangedToast } = rows;
     reader.expectEnd();
+    if (oldKind === 'full' && isPartOf(oldRecord!, cached, unchangedToast)) {
+      oldKind = 'key';
+      oldRecord = withoutNulls(oldRecord!);
+    }
     const changed = oldKind === 'full' ? changedColumns(cached.relation, reader.buffer, oldStart, newStart) : null;
     if (oldRecord !== null && unchangedToast.length > 0) {
       record = fillFromOldRow(cached.relation, record, oldRecord);
@@ -197,6 +201,7 @@ export class PgOutputDecoder {
     if (kind === null) return reader.fail('a Delete without an old tuple');
     const oldRecord = kind === 'full' ? relation.rows.row(reader) : relation.rows.key(reader);
     reader.expectEnd();
+    if (kind === 'full' && relation.isUneven) return this.visitor.delete(relation, withoutNulls(oldRecord), 'key');
     this.visitor.delete(relation, oldRecord, kind);
   }
 
@@ -273,6 +278,24 @@ export class PgOutputDecoder {
     reader.position--;
     return null;
   }
+}
+
+/**
+ * Whether what came as a whole old row may be a part of one. A value that lies in TOAST is not null: where the old row says
+ * so, a partition with another replica identity has logged it, and will again.
+ */
+function isPartOf(oldRecord: Row, cached: CachedRelation, unchangedToast: readonly string[]): boolean {
+  if (!cached.isUneven && unchangedToast.length > 0) {
+    cached.isUneven = unchangedToast.some((name) => oldRecord[name] === null);
+  }
+  return cached.isUneven;
+}
+
+/** What is told for certain of an old row. */
+function withoutNulls(row: Row): Row {
+  const told: Row = {};
+  for (const name of Object.keys(row)) if (row[name] !== null) setOwn(told, name, row[name]);
+  return told;
 }
 
 /**

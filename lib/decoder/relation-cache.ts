@@ -5,12 +5,16 @@ import type { StreamTypes } from './stream-types.js';
 /** A relation with what is needed to read its rows. The row reader is made when the first row is read. */
 export class CachedRelation {
   interest: Interest = { mask: 0 };
+  /** What is said to be a whole old row may lack columns, which look like null. */
+  isUneven: boolean;
   private reader: RowReader | undefined;
 
   constructor(
     readonly relation: Relation,
     private readonly types: StreamTypes,
-  ) {}
+  ) {
+    this.isUneven = types.isUneven?.(relation) ?? false;
+  }
 
   /** @throws BinaryFormatError where the format is binary, and cannot give what the text format gives */
   get rows(): RowReader {

@@ -48,7 +48,10 @@ export class RowReader {
     return this.compiled === undefined ? this.interpret(reader) : this.compiled(reader);
   }
 
-  /** A key tuple ('K'): all columns travel, those outside of the replica identity as nulls that mean nothing. */
+  /**
+   * A key tuple ('K'): all columns travel, those outside of the replica identity as nulls that mean nothing. Those within
+   * it are never null: where one is, a partition with another replica identity than the root's has logged the row.
+   */
   key(reader: ByteReader): Row {
     return this.interpret(reader, true);
   }
@@ -64,7 +67,7 @@ export class RowReader {
       const column = columns[index]!;
       const value = this.value(reader, column, index, keyOnly && !column.isKey);
       if (value === UNCHANGED) (unchanged ??= []).push(column.name);
-      else if (!keyOnly || column.isKey) setOwn(row, column.name, value);
+      else if (!keyOnly || (column.isKey && value !== null)) setOwn(row, column.name, value);
     }
     if (!keyOnly) this.unchangedToast = unchanged ?? NOTHING;
     return row;

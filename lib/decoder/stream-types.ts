@@ -16,6 +16,11 @@ export interface StreamTypes {
   /** By oid: they win over all others. */
   readonly parsers?: ReadonlyMap<number, TextParser>;
   /**
+   * Whether it is a partitioned table of which a partition logs old rows by another replica identity than the table's own,
+   * which says what has been sent: a null in such a row says nothing. @default never
+   */
+  readonly isUneven?: (table: { readonly schema: string; readonly table: string }) => boolean;
+  /**
    * Whether what is being read was committed before the catalogue was read. If not, a composite value with other attributes
    * than are known means that the type was altered since. @default always
    */

@@ -1,7 +1,7 @@
 import { escapeIdentifier, type Client } from 'pg';
 import { OperationBit } from '../changes/change.js';
 import { canonicalTable } from '../changes/table-pattern.js';
-import { NEEDS_IDENTITY, sqlName, type ColumnNeeds, type TableSubscription } from './publication-plan.js';
+import { listlessMend, NEEDS_IDENTITY, type ColumnNeeds, type TableSubscription } from './publication-plan.js';
 
 /** What can be told of the columns of a table that publications carry. */
 export interface ColumnFacts {
@@ -10,6 +10,10 @@ export interface ColumnFacts {
   readonly columns: readonly ColumnFact[];
   /** The statements that make the replica identity FULL, of every partition too; empty: it is. */
   readonly makeFull: string;
+  /** The first that carries it; the mends name it. */
+  readonly publication: string;
+  /** Its row filter there, as SQL; null: none. */
+  readonly filter: string | null;
   /** Since 18. Before, what is generated never travels, and FULL does without. */
   readonly canPublishGenerated?: boolean;
 }
@@ -36,6 +40,11 @@ interface ColumnRow {
   readonly makeFull: string;
 }
 
+interface PublishedRow extends Record<'schema' | 'table' | 'publication', string> {
+  readonly names: string | null;
+  readonly filter: string | null;
+}
+
 /**
  * The old row is written as the partition's replica identity has it, and told under the name of the root, whose own says
  * whether it is told as a whole: all of them count.
@@ -49,7 +58,7 @@ const COLUMNS = `
                     AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END) AS "isKey",
          coalesce((SELECT string_agg(format('ALTER TABLE %I.%I REPLICA IDENTITY FULL;', ln.nspname, l.relname), ' ' ORDER BY l.oid)
                      FROM (SELECT relid::oid FROM pg_partition_tree(c.oid) UNION SELECT c.oid) t (relid)
-                     JOIN pg_catalog.pg_class l ON l.oid = t.relid JOIN pg_catalog.pg_namespace ln ON ln.oid = l.relnamespace
+                     JOIN pg_catalog.pg_class l ON l.oid = t.relid AND (l.relkind = 'r' OR l.oid = c.oid) JOIN pg_catalog.pg_namespace ln ON ln.oid = l.relnamespace
                     WHERE l.relreplident <> 'f'), '') AS "makeFull"
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -59,8 +68,9 @@ const COLUMNS = `
 
 /** `attnames` from 15 on; before, every column travels that is not generated. */
 const PUBLISHED = `
-  SELECT schemaname AS schema, tablename AS "table", to_jsonb(p) ->> 'attnames' AS names
-    FROM pg_catalog.pg_publication_tables p WHERE pubname = ANY ($1)`;
+  SELECT schemaname AS schema, tablename AS "table", pubname AS publication, to_jsonb(p) ->> 'attnames' AS names,
+         to_jsonb(p) ->> 'rowfilter' AS filter
+    FROM pg_catalog.pg_publication_tables p WHERE pubname = ANY ($1) ORDER BY pubname DESC`;
 
 /** Holds the columns that handlers name against the tables that publications carry. */
 export async function checkColumns(
@@ -70,24 +80,22 @@ export async function checkColumns(
 ): Promise<{ readonly faults: readonly string[]; readonly warnings: readonly string[] }> {
   // Tables may be many: nothing is asked where nobody names a column.
   if (!subscriptions.some(({ needs }) => needs !== undefined)) return { faults: [], warnings: [] };
-  return compareColumns(await readColumnFacts(client, publications), subscriptions, publications[0]!);
+  return compareColumns(await readColumnFacts(client, publications), subscriptions);
 }
 
 async function readColumnFacts(client: Client, publications: readonly string[]): Promise<ColumnFacts[]> {
-  const { rows: lists } = await client.query<Record<'schema' | 'table', string> & { names: string | null }>(PUBLISHED, [
-    publications,
-  ]);
-  const published = new Map<string, Set<string> | null>();
-  for (const { schema, table, names } of lists) {
-    published.set(canonicalTable(schema, table), names === null ? null : new Set(JSON.parse(names) as string[]));
-  }
+  const { rows: lists } = await client.query<PublishedRow>(PUBLISHED, [publications]);
+  const published = new Map(lists.map((each) => [canonicalTable(each.schema, each.table), each]));
   const { rows } = await client.query<ColumnRow>(COLUMNS, [publications]);
   const canPublishGenerated = rows.some((row) => row.isGenerated && !row.neverTravels);
   const tables = new Map<string, ColumnFacts & { readonly columns: ColumnFact[] }>();
   for (const { schema, table, column, isGenerated, neverTravels, isVirtual, isKey, makeFull } of rows) {
     const name = canonicalTable(schema, table);
-    if (!tables.has(name)) tables.set(name, { schema, table, columns: [], makeFull, canPublishGenerated });
-    const isPublished = !neverTravels && (published.get(name)?.has(column) ?? !isGenerated);
+    const { publication, filter, names } = published.get(name)!;
+    if (!tables.has(name))
+      tables.set(name, { schema, table, columns: [], makeFull, publication, filter, canPublishGenerated });
+    const isListed = names === null ? !isGenerated : (JSON.parse(names) as string[]).includes(column);
+    const isPublished = isListed && !neverTravels;
     tables.get(name)!.columns.push({ name: column, isGenerated, isVirtual, isKey, isPublished });
   }
   return [...tables.values()];
@@ -96,13 +104,10 @@ async function readColumnFacts(client: Client, publications: readonly string[]):
 /**
  * Pure. For a table that is named outright, what cannot be had is a fault: its handler would never be called, or never
  * find what it asks for. For one that matches a pattern it is a warning.
- *
- * @param publication the one that the mends name
  */
 export function compareColumns(
   tables: readonly ColumnFacts[],
   subscriptions: readonly TableSubscription[],
-  publication: string,
 ): { readonly faults: readonly string[]; readonly warnings: readonly string[] } {
   const faults = new Set<string>();
   const warnings = new Set<string>();
@@ -111,7 +116,7 @@ export function compareColumns(
     for (const table of tables) {
       if (!pattern.matches(table.schema, table.table)) continue;
       const isNamed = pattern.namedTables.some((each) => each.schema === table.schema && each.table === table.table);
-      for (const finding of findingsOf(table, needs, mask, publication)) {
+      for (const finding of findingsOf(table, needs, mask)) {
         (isNamed ? faults : warnings).add(`${canonicalTable(table.schema, table.table)} (${source}): ${finding}`);
       }
     }
@@ -119,32 +124,32 @@ export function compareColumns(
   return { faults: [...faults], warnings: [...warnings] };
 }
 
-function findingsOf(table: ColumnFacts, needs: ColumnNeeds, mask: number, publication: string): string[] {
+function findingsOf(table: ColumnFacts, needs: ColumnNeeds, mask: number): string[] {
   const findings: string[] = [];
   const wantsOld = needs.oldRecord === 'full' || needs.oldRecord.length > 0;
   const named = [...needs.whenChanged, ...(needs.oldRecord === 'full' ? [] : needs.oldRecord)];
   for (const name of new Set(named)) {
-    const finding = columnFinding(table, name, publication);
+    const finding = columnFinding(table, name);
     if (finding !== null) findings.push(finding);
   }
   if (findings.length > 0 || table.makeFull === '') return findings;
   if (needs.whenChanged.length > 0 && (mask & OperationBit.update) !== 0) {
     findings.push(
-      `\`whenChanged\` needs the row as it was, which PostgreSQL tells under REPLICA IDENTITY FULL only: ${makeFull(table, publication)}`,
+      `\`whenChanged\` needs the row as it was, which PostgreSQL tells under REPLICA IDENTITY FULL only: ${makeFull(table)}`,
     );
   }
   if (wantsOld && (mask & NEEDS_IDENTITY) !== 0 && !isWithinKey(table, needs.oldRecord)) {
     const key = table.columns.filter(({ isKey }) => isKey).map(({ name }) => `"${name}"`);
     const told = key.length === 0 ? 'tells nothing' : `tells ${key.join(', ')} only`;
     findings.push(
-      `of a row as it was, its replica identity ${told}, and \`oldRecord\` asks for more: ${makeFull(table, publication)}`,
+      `of a row as it was, its replica identity ${told}, and \`oldRecord\` asks for more: ${makeFull(table)}`,
     );
   }
   return findings;
 }
 
 /** What makes the replica identity FULL, and lets the user's own UPDATE pass. */
-function makeFull({ columns, ...table }: ColumnFacts, publication: string): string {
+function makeFull({ columns, publication, ...table }: ColumnFacts): string {
   const virtual = columns.find(({ isVirtual }) => isVirtual);
   if (virtual !== undefined) {
     return (
@@ -163,7 +168,7 @@ function isWithinKey({ columns }: ColumnFacts, wanted: 'full' | readonly string[
   return wanted !== 'full' && wanted.every((name) => columns.some((column) => column.name === name && column.isKey));
 }
 
-function columnFinding({ schema, table, columns }: ColumnFacts, name: string, publication: string): string | null {
+function columnFinding({ schema, table, columns, publication, filter }: ColumnFacts, name: string): string | null {
   const column = columns.find((each) => each.name === name);
   if (column === undefined) {
     const near = columns.find((each) => each.name.toLowerCase() === name.toLowerCase());
@@ -171,18 +176,13 @@ function columnFinding({ schema, table, columns }: ColumnFacts, name: string, pu
     return `it has no column "${name}"; ${near === undefined ? `its columns are ${known}` : `did you mean "${near.name}"?`}`;
   }
   if (column.isPublished) return null;
-  const it = escapeIdentifier(publication);
   if (column.isVirtual)
     return `its column "${name}" is a virtual generated one, which is never published: a stored one can be`;
   if (column.isGenerated) {
     return (
       `its column "${name}" is generated, and not published: from PostgreSQL 18 on, ` +
-      `ALTER PUBLICATION ${it} SET (publish_generated_columns = stored);`
+      `ALTER PUBLICATION ${escapeIdentifier(publication)} SET (publish_generated_columns = stored);`
     );
   }
-  const each = sqlName({ schema, table });
-  return (
-    `its column "${name}" is not in the publication's column list: ALTER PUBLICATION ${it} DROP TABLE ${each}; ` +
-    `ALTER PUBLICATION ${it} ADD TABLE ${each}; (or with a list that has it)`
-  );
+  return `its column "${name}" is not in the publication's column list: ${listlessMend(publication, { schema, table }, filter)}`;
 }

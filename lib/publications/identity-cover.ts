@@ -1,6 +1,7 @@
 import { escapeIdentifier, type Client } from 'pg';
 import { canonicalTable } from '../changes/table-pattern.js';
-import { sqlName, type TableSubscription } from './publication-plan.js';
+import { readUnevenTables } from '../connection/uneven-tables.js';
+import { NEEDS_IDENTITY, listlessMend, type TableSubscription } from './publication-plan.js';
 
 interface Named {
   readonly publication: string;
@@ -101,6 +102,21 @@ export async function checkIdentityCover(
   ];
 }
 
+/** What handlers of a partitioned table cannot be told as its own replica identity has it. */
+export async function unevenWarnings(client: Client, subscriptions: readonly TableSubscription[]): Promise<string[]> {
+  const uneven = await readUnevenTables(client);
+  return [...uneven.values()].flatMap(({ schema, table, mend }) => {
+    const listener = subscriptions.find(
+      ({ pattern, mask }) => (mask & NEEDS_IDENTITY) !== 0 && pattern.matches(schema, table),
+    );
+    if (listener === undefined) return [];
+    return (
+      `${canonicalTable(schema, table)} (${listener.source}): partitions of it have another replica identity than the table itself, and ` +
+      `of a row as it was, only what is not null is told: ${mend}`
+    );
+  });
+}
+
 function unpublishedFinding({ publication, schema, table }: Named, source: string | undefined): string[] {
   if (source === undefined) return [];
   const it = escapeIdentifier(publication);
@@ -127,11 +143,9 @@ function findings(uncovered: UncoveredTable, source: string | undefined): string
     const what = unlisted.includes('*')
       ? 'goes with no REPLICA IDENTITY FULL'
       : `leaves out the key's ${quoted(unlisted)}`;
-    const each = sqlName({ schema, table });
-    const rest = filter === null ? '' : ` WHERE (${filter})`;
     findings.push(
       `${where}: the column list of ${it} ${what}, and your own UPDATE and DELETE fail as long as they are published: ` +
-        `ALTER PUBLICATION ${it} DROP TABLE ${each}; ALTER PUBLICATION ${it} ADD TABLE ${each}${rest}; (or with a list that has it)`,
+        listlessMend(publication, { schema, table }, filter),
     );
   }
   return findings;

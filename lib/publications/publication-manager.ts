@@ -7,7 +7,7 @@ import { describeTarget, type ConnectionTarget } from '../connection/connection-
 import { translateServerError } from '../connection/server-errors.js';
 import { missingRights } from './publication-rights.js';
 import { checkColumns } from './column-needs.js';
-import { checkIdentityCover } from './identity-cover.js';
+import { checkIdentityCover, unevenWarnings } from './identity-cover.js';
 import { checkPublications, tableList, type PublicationFindings } from './publication-check.js';
 import {
   planPublications,
@@ -36,6 +36,8 @@ interface ManagedPublication {
   readonly name: string;
   readonly operations: string;
   readonly tables: PublishedTables;
+  /** A table of either publication of the app has generated columns that can be published. */
+  readonly hasStored: boolean;
 }
 
 /** The statement that brings a publication to what it should be. */
@@ -78,6 +80,7 @@ export class PublicationManager {
     try {
       const ensured = publications === null ? await this.manage(client) : await this.verify(client, publications);
       this.report(await checkColumns(client, ensured.names, this.options.subscriptions));
+      this.report({ faults: [], warnings: await unevenWarnings(client, this.options.subscriptions) });
       return ensured;
     } catch (error) {
       throw translateServerError(error, this.target);
@@ -119,8 +122,9 @@ export class PublicationManager {
     const { managedName, subscriptions } = this.options;
     const plan = planPublications(await readTables(client), subscriptions);
     this.report(plan);
-    const full = { name: managedName, operations: ALL_OPERATIONS, tables: plan.full };
-    const append = { name: `${managedName}_append`, operations: APPEND_OPERATIONS, tables: plan.append };
+    const hasStored = [...plan.full, ...plan.append].some((table) => table.hasStored);
+    const full = { name: managedName, operations: ALL_OPERATIONS, tables: plan.full, hasStored };
+    const append = { name: `${managedName}_append`, operations: APPEND_OPERATIONS, tables: plan.append, hasStored };
     const isNew = await this.extend(client, full, append);
     await this.extend(client, append);
     return { names: [full.name, append.name], isNew };
@@ -206,7 +210,7 @@ export class PublicationManager {
  */
 async function nextStep(
   client: Client,
-  { name, operations, tables }: ManagedPublication,
+  { name, operations, tables, hasStored }: ManagedPublication,
 ): Promise<PublicationStep | null> {
   const { rows } = await client.query<{
     exists: boolean;
@@ -231,7 +235,7 @@ async function nextStep(
       `publish_via_partition_root = true${generated === null ? '' : `, ${GENERATED}`})`;
     return { sql, added, isNew: true, what: list === '' ? ' (no tables yet)' : `: ${list}` };
   }
-  if (generated === 'n' && tables.some(({ hasStored }) => hasStored)) {
+  if (generated === 'n' && hasStored) {
     return {
       sql: `ALTER PUBLICATION ${it} SET (${GENERATED})`,
       added: [],

@@ -166,6 +166,14 @@ export function sqlName({ schema, table }: ParsedTableName): string {
   return `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`;
 }
 
+/** What takes a table's column list away, and leaves its row filter (an expression as the catalogue has it; null: none). */
+export function listlessMend(publication: string, table: ParsedTableName, filter: string | null): string {
+  const alter = `ALTER PUBLICATION ${escapeIdentifier(publication)}`;
+  const name = sqlName(table);
+  const where = filter === null ? '' : ` WHERE (${filter})`;
+  return `${alter} DROP TABLE ${name}; ${alter} ADD TABLE ${name}${where}; (or with a list that has it)`;
+}
+
 function identityFault(name: string, table: TableRow, source: string): string {
   return (
     `${name} has no primary key or other replica identity, so its updates and deletes cannot be told (${source}). ` +

@@ -181,7 +181,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   route(relation: CachedRelation): void {
     const { sink, options } = this;
     const isOurs = relation.relation.schema === OWN_SCHEMA;
-    relation.interest = isOurs ? NO_ROUTE : sink.route(routedTable(relation.relation, options.primaryKeys));
+    relation.interest = isOurs ? NO_ROUTE : sink.route(routedTable(relation, options.primaryKeys));
   }
 
   insert(cached: CachedRelation, record: Row): void {

@@ -1,12 +1,13 @@
 import { tableKey } from '../changes/transaction.js';
 import type { PrimaryKeys } from '../connection/primary-keys.js';
+import type { CachedRelation } from '../decoder/relation-cache.js';
 import type { Relation } from '../decoder/pgoutput-messages.js';
 import type { RoutedTable } from '../interfaces/transaction-sink.interface.js';
 
 /** How a table was described, with what tells its rows apart. */
-export function routedTable(relation: Relation, primaryKeys: PrimaryKeys): RoutedTable {
+export function routedTable({ relation, isUneven }: CachedRelation, primaryKeys: PrimaryKeys): RoutedTable {
   const { schema, table, replicaIdentity, columns } = relation;
-  const keyColumns = keyColumnsOf(relation, primaryKeys);
+  const keyColumns = isUneven ? null : keyColumnsOf(relation, primaryKeys);
   const described = columns.map(({ name, typeOid, isKey }) => `${name}:${typeOid}:${isKey ? 1 : 0}`);
   return { schema, table, keyColumns, signature: [replicaIdentity, keyColumns, ...described].join('\0') };
 }
@@ -18,7 +19,8 @@ export function routedTable(relation: Relation, primaryKeys: PrimaryKeys): Route
  * - under DEFAULT the server marks them itself; what it marks may differ from the catalogue, which is that of now;
  * - under FULL the whole old row comes;
  * - under USING INDEX an update of the primary key alone would not show, and a delete brings the index' columns only;
- * - without an identity there are inserts only, and those have all columns.
+ * - without an identity there are inserts only, and those have all columns;
+ * - partitions with another identity than their root's tell what they like.
  */
 function keyColumnsOf({ schema, table, replicaIdentity, columns }: Relation, keys: PrimaryKeys): string[] | null {
   const key = keys.get(tableKey({ schema, table }));

@@ -76,6 +76,18 @@ describe('columns that decorators name, at the boot', () => {
     );
   });
 
+  it('of a table with a foreign partition, which has no changes, are those of the others', async () => {
+    await db.query(`CREATE TABLE shop.visits (day int, status text) PARTITION BY LIST (day);
+      CREATE TABLE shop.visits_1 PARTITION OF shop.visits FOR VALUES IN (1);
+      CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere;
+      CREATE FOREIGN TABLE shop.visits_2 PARTITION OF shop.visits FOR VALUES IN (2) SERVER nowhere;
+      CREATE PUBLICATION mine FOR TABLE shop.visits WITH (publish_via_partition_root = true)`);
+    const message = await mended(listening('shop.visits', { whenChanged: ['status'] }), { publications: ['mine'] });
+    expect(message).toContain('visits_1');
+    expect(message).not.toContain('visits_2');
+    await db.query('DROP FOREIGN DATA WRAPPER nowhere CASCADE');
+  });
+
   it('of a partitioned table must be told of by each of its partitions', async () => {
     await db.query('ALTER TABLE shop.events REPLICA IDENTITY FULL; ALTER TABLE shop.events_1 REPLICA IDENTITY FULL');
     const message = await mended(listening('shop.events', { whenChanged: ['status'] }));
@@ -115,11 +127,13 @@ describe('columns that decorators name, at the boot', () => {
 
   it('must be in the column list of the publication', async () => {
     if (version < 15) return console.log('PostgreSQL 14 has no column lists');
-    await db.query('CREATE PUBLICATION mine FOR TABLE shop.orders (id, status)');
+    await db.query('CREATE PUBLICATION another FOR TABLE shop.tags');
+    await db.query('CREATE PUBLICATION mine FOR TABLE shop.orders (id, status) WHERE (id > 0)');
     const handler = listening('shop.orders', { oldRecord: ['id', 'note'] }, ['delete']);
     await db.query('ALTER TABLE shop.orders REPLICA IDENTITY FULL');
-    expect(await mended(handler, { publications: ['mine'] })).toContain(
-      'its column "note" is not in the publication\'s column list: ALTER PUBLICATION "mine" DROP TABLE "shop"."orders";',
+    expect(await mended(handler, { publications: ['another', 'mine'] })).toContain(
+      'its column "note" is not in the publication\'s column list: ALTER PUBLICATION "mine" DROP TABLE "shop"."orders"; ' +
+        'ALTER PUBLICATION "mine" ADD TABLE "shop"."orders" WHERE ((id > 0));',
     );
   });
 

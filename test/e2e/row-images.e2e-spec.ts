@@ -9,7 +9,7 @@ import {
   type Transaction,
   type UpdateChange,
 } from 'nestjs-pg-listener';
-import { TestApplications } from '../support/application.js';
+import { TestApplications, type LogCollector } from '../support/application.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait.js';
 
@@ -67,6 +67,10 @@ describe.each([
     await db.query(
       `${table}; ALTER TABLE docs ALTER body SET STORAGE EXTERNAL; CREATE PUBLICATION mine FOR TABLE docs`,
     );
+    return (await heard(statements, count)).seen;
+  }
+
+  async function heard(statements: readonly string[], count: number): Promise<{ seen: unknown[]; logs: LogCollector }> {
     const seen: unknown[] = [];
     @Injectable()
     class Handler {
@@ -75,13 +79,14 @@ describe.each([
         seen.push(summary(change));
       }
     }
-    await apps.start({ connection: db.url, slot: 'temporary', publications: ['mine'], binary }, [Handler]);
+    const options = { connection: db.url, slot: 'temporary', publications: ['mine'], binary } as const;
+    const { logs } = await apps.start(options, [Handler]);
     for (const statement of statements) await db.query(statement);
     await waitFor(
       () => seen.length >= count,
       () => JSON.stringify(seen),
     );
-    return seen;
+    return { seen, logs };
   }
 
   const rereadToast: string[] = [];
@@ -174,6 +179,75 @@ describe.each([
     ]);
     await expect(db.query(WORK[1]!)).rejects.toMatchObject({ code: '55000' });
     await expect(db.query(WORK[5]!)).rejects.toMatchObject({ code: '55000' });
+  });
+
+  describe('of a partitioned table, whose partitions log them as their own replica identity has it', () => {
+    const DELETED = { operation: 'delete', oldRecord: { id: 2 } };
+    const told = { unchangedToast: ['body'], rereadToast };
+
+    it.each([
+      {
+        // The server says of the old row that it is whole.
+        named: 'FULL, of the root alone',
+        identity: 'ALTER TABLE docs REPLICA IDENTITY FULL',
+        mend: 'ALTER TABLE public.docs_1 REPLICA IDENTITY FULL;',
+        updated: { oldRecord: { id: 1 }, changedColumns: null, ...told },
+        deleted: DELETED,
+      },
+      {
+        named: 'USING INDEX, of the partition alone',
+        identity:
+          'CREATE UNIQUE INDEX docs_1_title ON docs_1 (title); ALTER TABLE docs_1 REPLICA IDENTITY USING INDEX docs_1_title',
+        mend: 'ALTER TABLE public.docs_1 REPLICA IDENTITY DEFAULT;',
+        updated: { oldRecord: null, changedColumns: null, ...told },
+        deleted: { operation: 'delete', oldRecord: {} },
+      },
+      {
+        named: 'FULL, of the partition alone: its root asks for the key',
+        identity: 'ALTER TABLE docs_1 REPLICA IDENTITY FULL',
+        mend: null,
+        updated: { oldRecord: { id: 1 }, changedColumns: null, ...told },
+        deleted: DELETED,
+      },
+    ])('$named', async ({ identity, mend, updated, deleted }) => {
+      const table = `CREATE TABLE docs (id int PRIMARY KEY, title text NOT NULL, body text) PARTITION BY RANGE (id);
+        CREATE TABLE docs_1 PARTITION OF docs FOR VALUES FROM (0) TO (9); ALTER TABLE docs_1 ALTER body SET STORAGE EXTERNAL`;
+      await db.query(`${table}; ${identity}`);
+      await db.query('CREATE PUBLICATION mine FOR TABLE docs WITH (publish_via_partition_root = true)');
+      const work = [`INSERT INTO docs VALUES (1, 'a', '${large('x')}')`, 'UPDATE docs SET id = 2', 'DELETE FROM docs'];
+      const { seen, logs } = await heard(work, 3);
+      const record = { id: 2, title: 'a' };
+      expect(seen.slice(1)).toEqual([{ operation: 'update', record, ...updated }, deleted]);
+      const warning = logs.find('partitions of it have another replica identity than the table itself');
+      if (mend === null) return expect(warning).toBeUndefined();
+      expect(warning).toContain(mend);
+      await apps.close();
+      await db.query(mend);
+      const after = await heard([], 0);
+      expect(after.logs.find('another replica identity')).toBeUndefined();
+    });
+
+    it('is known by what is sent, of a partition that comes while the app streams', async () => {
+      await db.query(`CREATE TABLE docs (id int PRIMARY KEY, title text, body text) PARTITION BY RANGE (id);
+        ALTER TABLE docs REPLICA IDENTITY FULL;
+        CREATE PUBLICATION mine FOR TABLE docs WITH (publish_via_partition_root = true)`);
+      const { seen } = await heard(
+        [
+          `CREATE TABLE docs_1 PARTITION OF docs FOR VALUES FROM (0) TO (9); ALTER TABLE docs_1 ALTER body SET STORAGE EXTERNAL`,
+          `INSERT INTO docs VALUES (1, 'a', '${large('x')}')`,
+          'UPDATE docs SET id = 2',
+          'DELETE FROM docs',
+        ],
+        3,
+      );
+      expect(seen[1]).toMatchObject({
+        record: { id: 2, title: 'a' },
+        oldRecord: { id: 1 },
+        changedColumns: null,
+        ...told,
+      });
+      expect(seen[2]).toEqual(DELETED);
+    });
   });
 
   describe("toast: 'reread'", () => {

@@ -125,15 +125,26 @@ describe('unchanged TOAST', () => {
     expect(unchangedToast).toEqual(['big']);
   });
 
-  it('is filled from the old row under REPLICA IDENTITY FULL, null included', () => {
+  it('is filled from the old row under REPLICA IDENTITY FULL', () => {
+    const { record, unchangedToast, changed } = readUpdate(
+      columns,
+      ['1', UNCHANGED_TOAST, 'x'] as never,
+      old('2', 'long text', null),
+    );
+    expect(record).toStrictEqual({ id: 1, big: 'long text', huge: 'x' });
+    expect(unchangedToast).toEqual([]);
+    expect(changed).toEqual(['id', 'huge']);
+  });
+
+  it('was not null: an old row that says so is that of a partition with another identity, and tells what it has', () => {
     const { record, unchangedToast, changed } = readUpdate(
       columns,
       ['1', UNCHANGED_TOAST, UNCHANGED_TOAST] as never,
       old('2', 'long text', null),
     );
-    expect(record).toStrictEqual({ id: 1, big: 'long text', huge: null });
-    expect(unchangedToast).toEqual([]);
-    expect(changed).toEqual(['id']);
+    expect(record).toStrictEqual({ id: 1, big: 'long text' });
+    expect(unchangedToast).toEqual(['huge']);
+    expect(changed).toBeNull();
   });
 
   it('stays named where the old row does not have it either', () => {

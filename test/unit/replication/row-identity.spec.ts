@@ -1,6 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
+import { tableKey } from '#lib/changes/transaction.js';
 import type { PrimaryKey } from '#lib/connection/primary-keys.js';
+import { OidDatabase } from '#lib/decoder/oid-database.js';
 import type { Relation } from '#lib/decoder/pgoutput-messages.js';
+import { CachedRelation } from '#lib/decoder/relation-cache.js';
+import type { RoutedTable } from '#lib/interfaces/transaction-sink.interface.js';
 import { routedTable } from '#lib/replication/row-identity.js';
 
 /** Columns as a Relation message has them; those with a star are of the replica identity. */
@@ -20,7 +24,15 @@ function relationOf(replicaIdentity: Relation['replicaIdentity'], ...columns: st
 }
 
 function keysOf(relation: Relation, primaryKey: PrimaryKey | null): readonly string[] | null {
-  return routedTable(relation, new Map(primaryKey === null ? [] : [['public\0orders', primaryKey]])).keyColumns;
+  return routed(relation, primaryKey).keyColumns;
+}
+
+function routed(relation: Relation, primaryKey: PrimaryKey | null, uneven = new Set<string>()): RoutedTable {
+  const keys = new Map(primaryKey === null ? [] : [['public\0orders', primaryKey]]);
+  return routedTable(
+    new CachedRelation(relation, { oids: new OidDatabase(), isUneven: (each) => uneven.has(tableKey(each)) }),
+    keys,
+  );
 }
 
 const ID: PrimaryKey = { columns: ['id'], isExact: true };
@@ -51,6 +63,12 @@ describe('what tells the rows of a table apart', () => {
     expect(keysOf(relation, primaryKey)).toEqual(expected);
   });
 
+  it('is nothing, where partitions have another identity than the table', () => {
+    const relation = relationOf('default', 'id*', 'total');
+    expect(routed(relation, ID, new Set(['public\0orders'])).keyColumns).toBeNull();
+    expect(routed(relation, ID, new Set(['billing\0orders'])).keyColumns).toEqual(['id']);
+  });
+
   it('is asked of the table of that schema and name', () => {
     const relation = { ...relationOf('default', 'id*'), schema: 'billing' };
     expect(keysOf(relation, ID)).toBeNull();
@@ -59,7 +77,7 @@ describe('what tells the rows of a table apart', () => {
 
 describe('the signature of a table', () => {
   const signatureOf = (relation: Relation, primaryKey: PrimaryKey | null = ID): string =>
-    routedTable(relation, new Map(primaryKey === null ? [] : [['public\0orders', primaryKey]])).signature;
+    routed(relation, primaryKey).signature;
   const plain = relationOf('default', 'id*', 'total');
 
   it('is the same for the same description', () => {
