@@ -94,7 +94,7 @@ objects are plain, and what is in them is their own. The names of a composite ty
 - A type that is made while the app streams is asked for when a table uses it; the stream waits so long. One that is gone by
   then is raw text.
 - A composite type to which an attribute is added, or that loses one, is read from the catalogue again when a value shows it: the
-  stream begins again where it stands. A row that is older has \`null\` for what was added since, and nothing for
+  stream begins again where it stands; with \`slot: 'temporary'\` at its end of then, and what lies between is missed. A row that is older has \`null\` for what was added since, and nothing for
   what was dropped since, as in a query of now. Where nobody can know which attributes a value has, the app halts with the
   type's name; a parser of your own for that type reads on. Attributes that are only renamed, or put in the place of others
   without a change of their number, do not show in the stream: restart the app.`;
