@@ -91,7 +91,7 @@ export class AppRuntime implements ListenerRuntime {
       isFailover: slot.failover,
       logger,
     });
-    this.toast = new ToastReader(target);
+    this.toast = new ToastReader(target, types);
     const effects = this.effectsStore(definitions, lease);
     const hooks = {
       onFault: (error: Error) => this.supervisor.halt(error),

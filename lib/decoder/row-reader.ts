@@ -1,4 +1,5 @@
 import type { ByteReader } from '../protocol/byte-reader.js';
+import { DecodeError } from '../errors/decode.error.js';
 import { BinaryFormatError, OutdatedTypeError } from '../errors/replication.error.js';
 import { setOwn } from '../types/rich/own-property.js';
 import { binaryColumn, refusalText, type BinaryColumn } from './binary/column-reader.js';
@@ -73,11 +74,21 @@ export class RowReader {
     return row;
   }
 
-  /** Of a column, from its text, wherever that comes from. @throws what its parser throws */
+  /** Of a column, from its text as it was read from the table. @throws DecodeError, OutdatedTypeError */
   valueOf(name: string, text: string): unknown {
     const index = this.relation.columns.findIndex((column) => column.name === name);
     const { identity, parse } = this.parsers[index]!;
-    return identity ? text : parse(text);
+    if (identity) return text;
+    try {
+      return parse(text);
+    } catch (cause) {
+      if (cause instanceof OutdatedTypeError) throw cause;
+      throw new DecodeError(this.parserThrew(this.relation.columns[index]!), {
+        messageType: 'reread',
+        offset: 0,
+        cause,
+      });
+    }
   }
 
   private value(reader: ByteReader, column: RelationColumn, index: number, skip: boolean): unknown {
@@ -97,12 +108,14 @@ export class RowReader {
       return parser.parse(text);
     } catch (cause) {
       if (cause instanceof OutdatedTypeError) throw cause;
-      const { schema, table } = this.relation;
-      return reader.fail(
-        `the type parser for oid ${column.typeOid} threw on a value of ${schema}.${table}, column "${column.name}"`,
-        cause,
-      );
+      return reader.fail(this.parserThrew(column), cause);
     }
+  }
+
+  /** What the parser says may show the value. */
+  private parserThrew({ name, typeOid }: RelationColumn): string {
+    const { schema, table } = this.relation;
+    return `the type parser for oid ${typeOid} threw on a value of ${schema}.${table}, column "${name}"`;
   }
 
   private binaryValue(reader: ByteReader, column: RelationColumn, index: number, skip: boolean): unknown {

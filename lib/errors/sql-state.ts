@@ -14,3 +14,8 @@ export function isBroken(error: unknown): boolean {
   const state = sqlState(error);
   return state === '' || state.startsWith('08') || state.startsWith('57P');
 }
+
+/** The connection, not the question: worth asking again. 53: the server has no room for it now. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof PgListenerError || isBroken(error) || sqlState(error).startsWith('53');
+}

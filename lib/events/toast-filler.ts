@@ -2,11 +2,9 @@
 import { setTimeout } from 'node:timers/promises';
 import { Update } from '../changes/change.js';
 import { asError } from '../errors/as-error.js';
-import { PgListenerError } from '../errors/pg-listener.error.js';
-import { isBroken, sqlState } from '../errors/sql-state.js';
 import type { Change } from '../interfaces/change.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
-import type { ToastSource } from '../interfaces/toast-source.interface.js';
+import { ToastRefusal, type ToastOutcome, type ToastSource } from '../interfaces/toast-source.interface.js';
 import type { Transaction } from '../interfaces/transaction.interface.js';
 
 const FIRST_WAIT_MS = 100;
@@ -16,7 +14,8 @@ const AT_ONCE = 100;
 
 /**
  * Fills unchanged TOAST values in before handlers are called (`toast: 'reread'`). A change is filled once, for all of its
- * handlers and tries. A server that does not answer is asked again; what it refuses stays marked as unchanged.
+ * handlers and tries, as long as its object lasts: one that was kept on disk, or parked, is a new object each time, and is
+ * read anew. A server that does not answer is asked again; what it refuses stays marked as unchanged.
  */
 export class ToastFiller {
   private readonly filled = new WeakMap<Update, Promise<Update>>();
@@ -78,22 +77,20 @@ export class ToastFiller {
     for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
       try {
         const found = await this.source.read(updates);
-        return updates.map((update, index) => {
-          const values = found[index];
-          return values === null || values === undefined ? update : update.filledWith(values);
-        });
+        return updates.map((update, index) => this.settled(update, found[index] ?? null));
       } catch (error) {
-        if (!isPassing(error)) return updates.map((update) => this.refused(update, asError(error)));
         this.warnOnce('', `Unchanged TOAST values cannot be read now, and are tried again: ${asError(error).message}`);
         await setTimeout(waitMs, undefined, { signal });
       }
     }
   }
 
-  private refused(update: Update, error: Error): Update {
+  private settled(update: Update, outcome: ToastOutcome): Update {
+    if (outcome === null) return update;
+    if (!(outcome instanceof ToastRefusal)) return update.filledWith(outcome);
     const table = `${update.schema}.${update.table}`;
-    const text = `${table}: unchanged TOAST values stay unread, \`unchangedToast\` names them: ${error.message}`;
-    this.warnOnce(`${table} ${sqlState(error)}`, text);
+    const text = `${table}: unchanged TOAST values stay unread, \`unchangedToast\` names them: ${outcome.reason}`;
+    this.warnOnce(`${table} ${outcome.code}`, text);
     return update;
   }
 
@@ -106,9 +103,4 @@ export class ToastFiller {
 
 function lacks(change: unknown): change is Update {
   return change instanceof Update && change.unchangedToast.length > 0 && change.rowKey !== null;
-}
-
-/** The connection, not the question. 53: the server has no room for it now. */
-function isPassing(error: unknown): boolean {
-  return error instanceof PgListenerError || isBroken(error) || sqlState(error).startsWith('53');
 }

@@ -24,6 +24,14 @@ describe('the key of a row', () => {
     expect(key).toMatchObject({ names: ['a', 'c'], values: ['ä', Buffer.from([0, 255])] });
   });
 
+  it('is all that was sent, where every column is marked: under FULL', () => {
+    const { relation } = cachedOf('a', 'b', 'c');
+    const full = new RelationCache({ oids: new OidDatabase() }).add({ ...relation, replicaIdentity: 'full' });
+    const message = update(1, ['1', UNCHANGED_TOAST, 'z'], { kind: 'O', cells: ['0', null, null] });
+    expect(rowKeyOf(full, message, 0)).toMatchObject({ names: ['a', 'c'], values: ['1', 'z'] });
+    expect(rowKeyOf(full, update(1, ['1', UNCHANGED_TOAST, null]), 0)).toMatchObject({ names: ['a'], values: ['1'] });
+  });
+
   it('is none without a replica identity, and where a column of it was not sent', () => {
     const message = update(1, ['1', UNCHANGED_TOAST, null]);
     expect(rowKeyOf(cachedOf(), message, 0)).toBeNull();

@@ -108,6 +108,11 @@ describe('type parsers of the application', () => {
     expect(error.message).not.toContain('s3cret');
     expect(error.message).not.toContain('harmless');
     expect(error.cause).toBe(fault);
+    const reread = catchDecodeError(() => reader.valueOf('Secret Column', 's3cret'));
+    expect(reread.message).toContain('oid 23 threw on a value of public.things, column "Secret Column"');
+    expect(reread.message).not.toContain('s3cret');
+    expect(reread.cause).toBe(fault);
+    expect(reader.valueOf('first', 'harmless')).toBe('harmless');
     expect(error.messageType).toBe('Insert');
   });
 });

@@ -5,7 +5,7 @@ import { RelationCache } from '#lib/decoder/relation-cache.js';
 import { OidDatabase } from '#lib/decoder/oid-database.js';
 import { ConnectionError } from '#lib/errors/replication.error.js';
 import { ToastFiller } from '#lib/events/toast-filler.js';
-import type { ToastSource } from '#lib/interfaces/toast-source.interface.js';
+import { ToastRefusal, type ToastOutcome, type ToastSource } from '#lib/interfaces/toast-source.interface.js';
 import { HISTORY } from '../../support/history.js';
 import { SOME_TIME } from '../../support/pgoutput-encoder.js';
 
@@ -19,19 +19,26 @@ function update(id: number, lacking = ['body']): Update {
   return new Update(TRANSACTION, RELATION, place, { id, note: 'n' }, null, null, lacking, key);
 }
 
+/** Thrown; read; null: gone; one of them is refused. */
+type Answer = Error | string | null | { readonly index: number; readonly refusal: ToastRefusal };
+
 /** Answers as it is told, one after another, the last one for ever. */
 class Source implements ToastSource {
   readonly asked: number[][] = [];
-  constructor(private readonly answers: (Error | string | null)[]) {}
-  async read(updates: readonly Update[]): Promise<readonly (ReadonlyMap<string, unknown> | null)[]> {
+  constructor(private readonly answers: Answer[]) {}
+  async read(updates: readonly Update[]): Promise<readonly ToastOutcome[]> {
     this.asked.push(updates.map(({ index }) => index));
     const answer = this.answers.length > 1 ? this.answers.shift()! : this.answers[0]!;
     if (answer instanceof Error) throw answer;
-    return updates.map(({ index }) => (answer === null ? null : new Map([['body', `${answer} ${index}`]])));
+    return updates.map(({ index }) => {
+      if (answer === null) return null;
+      if (typeof answer === 'string') return new Map([['body', `${answer} ${index}`]]);
+      return index === answer.index ? answer.refusal : new Map([['body', `read ${index}`]]);
+    });
   }
 }
 
-function filler(...answers: (Error | string | null)[]) {
+function filler(...answers: Answer[]) {
   const source = new Source(answers);
   const warnings: string[] = [];
   const logger = {
@@ -86,10 +93,15 @@ describe('unchanged TOAST values', () => {
     expect(warnings).toEqual(['Unchanged TOAST values cannot be read now, and are tried again: no server']);
   });
 
-  it('that the server refuses stay absent, which is said once for a table and a reason', async () => {
-    const { toast, warnings, run } = filler(refusal('42501'));
-    for (const id of [1, 2])
-      expect(await toast.complete(update(id), run.signal)).toMatchObject({ unchangedToast: ['body'] });
+  it('that the server refuses stay absent, the others come: said once for a table and a reason', async () => {
+    const [one, two] = [1, 2].map((index) => ({ index, refusal: new ToastRefusal('42501', 'the server says no') }));
+    const { toast, warnings, run } = filler(one!, two!);
+    const [three, four] = [update(1), update(3)];
+    expect(await toast.complete([three, four], run.signal)).toMatchObject([
+      { unchangedToast: ['body'], rereadToast: [] },
+      { unchangedToast: [], rereadToast: ['body'], record: { body: 'read 3' } },
+    ]);
+    expect(await toast.complete(update(2), run.signal)).toMatchObject({ unchangedToast: ['body'] });
     expect(warnings).toEqual([
       'public.docs: unchanged TOAST values stay unread, `unchangedToast` names them: the server says no',
     ]);
