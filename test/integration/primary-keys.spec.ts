@@ -43,6 +43,7 @@ describe('primary keys as the catalogue has them', () => {
       CREATE SCHEMA billing;
       CREATE TABLE billing.lines (total int, line int, "Invoice No" int, PRIMARY KEY ("Invoice No", line));
       CREATE TABLE half (id int, amount numeric, PRIMARY KEY (id, amount));
+      CREATE TABLE covering (id int, note float8, PRIMARY KEY (id) INCLUDE (note));
       CREATE TABLE keyless (id int UNIQUE NOT NULL);
       CREATE TABLE parted (id int, at date, PRIMARY KEY (at, id)) PARTITION BY RANGE (at);
       CREATE TABLE part PARTITION OF parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
@@ -51,6 +52,10 @@ describe('primary keys as the catalogue has them', () => {
     keys = await readPrimaryKeys(db.client);
   });
   afterAll(() => db?.drop());
+
+  it('have no columns that their index only includes', () => {
+    expect(keys.get('public\0covering')).toEqual({ columns: ['id'], isExact: true });
+  });
 
   it.each(TYPES.map(([type, isExact], index) => ({ type, isExact, index })))(
     'of $type are told apart by their texts: $isExact',
