@@ -43,17 +43,19 @@ class ImageReader implements ChangeVisitor {
   private bytes!: Buffer;
 
   read({ cached, message }: WireImage, transaction: TransactionInfo, place: ChangePlace): RowChange {
-    const { interest } = cached;
+    const { interest, age } = cached;
     this.relations.cached = cached;
     this.transaction = transaction;
     this.place = place;
     this.change = undefined;
     this.bytes = message;
     cached.interest = EVERYTHING;
+    age?.beginKept(transaction.commitLsn);
     try {
       this.decoder.decode(message, 0, message.length);
       return this.change ?? this.noChange();
     } finally {
+      age?.endKept();
       cached.interest = interest;
       this.relations.cached = undefined;
       this.change = undefined;

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { tableKey } from '../changes/transaction.js';
+import { CatalogueAge } from '../decoder/catalogue-age.js';
 import { OidDatabase } from '../decoder/oid-database.js';
 import type { StreamTypes } from '../decoder/stream-types.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
@@ -40,11 +41,11 @@ export class DatabaseTypes {
     this.names = Object.keys(options.parsers).filter((name) => !IS_OID.test(name));
   }
 
-  /** At the beginning of a stream. @param commitLsn where the transaction that is being read was committed */
+  /** At the beginning of a stream. @param commitLsn where the transaction that the stream brings was committed */
   async readForStream(client: Client, commitLsn: () => Lsn): Promise<LearningTypes> {
     // Before the types: what was committed up to here is not newer than they are.
     const end = await readWalEnd(client);
-    return { ...(await this.read(client, true)), isOlder: () => commitLsn() <= end };
+    return { ...(await this.read(client, true)), age: new CatalogueAge(end, commitLsn) };
   }
 
   /** For values that there are already, with columns of these types. */

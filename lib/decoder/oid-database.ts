@@ -1,8 +1,5 @@
-import { FIRST_USER_OID, type MadeType } from '../protocol/made-type.js';
+import { DEEPEST_TYPE, FIRST_USER_OID, type MadeType } from '../protocol/made-type.js';
 import type { TypeMessage } from './pgoutput-messages.js';
-
-/** Types of users refer to each other; never this deep. */
-const DEEPEST = 32;
 
 /**
  * What is known of types by oid. Built-in types need no entry: node-postgres' parsers are keyed by oid. Domains do,
@@ -26,13 +23,16 @@ export class OidDatabase {
 
   /** The oid by which node-postgres would choose the parser: a domain over a domain goes all the way down. */
   baseTypeOid(oid: number): number {
-    let base = oid;
-    for (let depth = 0; depth < DEEPEST; depth++) {
-      const type = this.made.get(base);
-      if (type?.kind !== 'domain') return base;
-      base = type.of;
+    return this.chainOf(oid).at(-1)!;
+  }
+
+  /** The type, and what it is over: of a domain over a domain, all the way down to the base type. */
+  chainOf(oid: number): readonly number[] {
+    const chain = [oid];
+    for (let type = this.made.get(oid); type?.kind === 'domain'; type = this.made.get(type.of)) {
+      if (chain.push(type.of) > DEEPEST_TYPE) break;
     }
-    return base;
+    return chain;
   }
 
   madeType(oid: number): MadeType | undefined {

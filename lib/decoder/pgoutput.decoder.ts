@@ -84,7 +84,8 @@ const IDENTITIES: Readonly<Record<number, ReplicaIdentity>> = {
 
 /**
  * Bytes of the pgoutput plugin, protocol versions 1 to 4, to calls of a visitor. Every read is bounded by the message; a
- * malformed one is a `DecodeError`. Holds the relation cache, so it lives as long as one connection.
+ * malformed one is a `DecodeError`. Rows are read by what `relations` has of their table: that of a connection, or of one
+ * replay, or of one image.
  */
 export class PgOutputDecoder {
   private readonly reader = new ByteReader();

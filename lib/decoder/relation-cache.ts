@@ -1,3 +1,4 @@
+import type { CatalogueAge } from './catalogue-age.js';
 import type { Interest, Relation } from './pgoutput-messages.js';
 import { RowReader } from './row-reader.js';
 import type { StreamTypes } from './stream-types.js';
@@ -16,6 +17,11 @@ export class CachedRelation {
     this.isUneven = types.isUneven?.(relation) ?? false;
   }
 
+  /** Of what its rows are read by. */
+  get age(): CatalogueAge | undefined {
+    return this.types.age;
+  }
+
   /** @throws BinaryFormatError where the format is binary, and cannot give what the text format gives */
   get rows(): RowReader {
     return (this.reader ??= new RowReader(this.relation, this.types));
@@ -23,8 +29,9 @@ export class CachedRelation {
 }
 
 /**
- * What the server has said of its tables. It says so once in a connection, so a cache must live exactly as long as
- * its connection does.
+ * What the server has said of its tables: the last word on each, in the order in which it came. It says so once in a
+ * connection, so that the cache of a connection ends with it. A replay has one of its own, of what was said in its
+ * transaction, and before where that was prepared; its descriptions are those of the connection's cache.
  */
 export class RelationCache {
   private readonly relations: Map<number, CachedRelation>;
@@ -40,7 +47,7 @@ export class RelationCache {
   /** A later Relation message of one id replaces the earlier one: the table was altered. */
   add(relation: Relation): CachedRelation {
     const cached = new CachedRelation(relation, this.types);
-    this.relations.set(relation.id, cached);
+    this.put(cached);
     return cached;
   }
 
@@ -50,9 +57,12 @@ export class RelationCache {
 
   /** Takes over what another cache has made of a Relation message. */
   put(cached: CachedRelation): void {
-    this.relations.set(cached.relation.id, cached);
+    const { id } = cached.relation;
+    this.relations.delete(id);
+    this.relations.set(id, cached);
   }
 
+  /** The one that was described last comes last. */
   values(): IterableIterator<CachedRelation> {
     return this.relations.values();
   }

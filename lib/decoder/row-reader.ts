@@ -1,6 +1,7 @@
 import type { ByteReader } from '../protocol/byte-reader.js';
 import { DecodeError } from '../errors/decode.error.js';
 import { BinaryFormatError, OutdatedTypeError } from '../errors/replication.error.js';
+import { UnfitValueError } from '../types/rich/part.js';
 import { setOwn } from '../types/rich/own-property.js';
 import { binaryColumn, refusalText, type BinaryColumn } from './binary/column-reader.js';
 import type { Relation, RelationColumn, Row } from './pgoutput-messages.js';
@@ -108,6 +109,8 @@ export class RowReader {
       return parser.parse(text);
     } catch (cause) {
       if (cause instanceof OutdatedTypeError) throw cause;
+      const { schema, table } = this.relation;
+      if (cause instanceof UnfitValueError) unfit(reader, cause, `${schema}.${table}, column "${column.name}"`);
       return reader.fail(this.parserThrew(column), cause);
     }
   }
@@ -132,6 +135,7 @@ export class RowReader {
       const where = `${schema}.${table}, column "${column.name}"`;
       if (cause instanceof BinaryFormatError && this.types.format === 'binary')
         throw new BinaryFormatError(`${where}: ${cause.message}`);
+      if (cause instanceof UnfitValueError) unfit(reader, cause, where);
       return reader.fail(`a value of ${where} (oid ${column.typeOid}) in the binary format cannot be read`, cause);
     }
   }
@@ -144,6 +148,10 @@ export class RowReader {
       throw new BinaryFormatError(refusalText(`${schema}.${table}`, name, refusal));
     });
   }
+}
+
+function unfit(reader: ByteReader, cause: UnfitValueError, where: string): never {
+  return reader.fail(`${where}: ${cause.message}`, cause, cause.hint);
 }
 
 const UNCHANGED = Symbol('unchanged TOAST');

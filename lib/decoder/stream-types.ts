@@ -1,4 +1,5 @@
 import type { CustomTypes, TextParser } from '../types/type-parsers.js';
+import type { CatalogueAge } from './catalogue-age.js';
 import type { OidDatabase } from './oid-database.js';
 
 /** What the server was asked for. In `binary` it still sends text where a type has no other form. */
@@ -20,9 +21,6 @@ export interface StreamTypes {
    * which says what has been sent: a null in such a row says nothing. @default never
    */
   readonly isUneven?: (table: { readonly schema: string; readonly table: string }) => boolean;
-  /**
-   * Whether what is being read was committed before the catalogue was read. If not, a composite value with other attributes
-   * than are known means that the type was altered since. @default always
-   */
-  readonly isOlder?: () => boolean;
+  /** Of what `oids` had from the catalogue. @default newer than all that is read */
+  readonly age?: CatalogueAge;
 }

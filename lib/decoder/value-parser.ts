@@ -1,18 +1,15 @@
 import { OutdatedTypeError } from '../errors/replication.error.js';
-import type { CompositeAttribute, MadeType } from '../protocol/made-type.js';
+import { DEEPEST_TYPE, type CompositeAttribute, type MadeType } from '../protocol/made-type.js';
 import { arrayParser } from '../types/rich/array.js';
 import { compositeParser, type AttributePart } from '../types/rich/composite.js';
 import { parseHstore } from '../types/rich/hstore.js';
-import { malformed } from '../types/rich/part.js';
+import { UnfitValueError } from '../types/rich/part.js';
 import { multirangeParser, rangeParser } from '../types/rich/range.js';
 import { columnParser, readsTextArrays, type ColumnParser, type TextParser } from '../types/type-parsers.js';
 import { builtInShape, TIMESTAMPTZ, TIMESTAMPTZ_ARRAY } from './binary/built-in-types.js';
 import { readsAsNodePostgres } from './binary/own-parsers.js';
 import { typeReader } from './binary/type-readers.js';
 import type { StreamTypes } from './stream-types.js';
-
-/** Types of users refer to each other; never this deep. */
-const DEEPEST = 32;
 
 /** How one column's text is read, and what the binary format has to know of it. */
 export interface ValueParser extends ColumnParser {
@@ -42,7 +39,7 @@ class ValueParsers {
     const own = plain(base, columnParser(base, customTypes), this.types);
     const override = this.override(oid);
     if (override !== undefined) return plain(base, { parse: override, identity: false, ascii: own.ascii }, this.types);
-    if (rich !== true || depth > DEEPEST) return own;
+    if (rich !== true || depth > DEEPEST_TYPE) return own;
     return this.structured(base, own, depth + 1) ?? own;
   }
 
@@ -50,14 +47,8 @@ class ValueParsers {
   private override(oid: number): TextParser | undefined {
     const { oids, parsers } = this.types;
     if (parsers === undefined) return undefined;
-    let at = oid;
-    for (let depth = 0; depth < DEEPEST; depth++) {
-      const found = parsers.get(at);
-      const type = oids.madeType(at);
-      if (found !== undefined || type?.kind !== 'domain') return found;
-      at = type.of;
-    }
-    return undefined;
+    const overridden = oids.chainOf(oid).find((each) => parsers.has(each));
+    return overridden === undefined ? undefined : parsers.get(overridden);
   }
 
   private shapeOf(oid: number): MadeType | undefined {
@@ -104,17 +95,17 @@ class ValueParsers {
     const attributes = list.filter((each) => each !== null);
     const parts = attributes.map((each) => this.of(each.oid, depth));
     const named: AttributePart[] = attributes.map(({ name }, index) => ({ ...parts[index]!, name }));
-    const { isOlder } = this.types;
+    const { age } = this.types;
     return made(parts, () =>
       compositeParser(named, (fields) => {
-        if (isOlder?.() === false) throw new OutdatedTypeError(outdatedText(oid, this.types));
-        return fitted(fields, list, attributes.length);
+        if (age?.isNewer === false) throw new OutdatedTypeError(outdatedText(oid, this.types));
+        return fitted(fields, list) ?? unfit(oid, fields.length, list, this.types);
       }),
     );
   }
 
   private isOverriddenWithin(shape: MadeType, depth: number): boolean {
-    if (depth > DEEPEST) return false;
+    if (depth > DEEPEST_TYPE) return false;
     switch (shape.kind) {
       case 'range':
       case 'multirange':
@@ -156,22 +147,40 @@ function plain(base: number, parser: ColumnParser, { oids }: StreamTypes): Value
 /**
  * A row may be older than what the catalogue says: attributes that were added since are null, as in a query of now, and those
  * that were dropped since are left out.
+ *
+ * @returns undefined where nobody can know which attributes it has
  */
 function fitted(
   fields: readonly (string | null)[],
   list: readonly (CompositeAttribute | null)[],
-  living: number,
-): readonly (string | null)[] {
+): readonly (string | null)[] | undefined {
   if (fields.length === list.length) return fields.filter((_, index) => list[index] !== null);
-  if (living === list.length && fields.length < living) {
+  if (!list.includes(null) && fields.length < list.length) {
     return [...fields, ...list.slice(fields.length).map(() => null)];
   }
-  return malformed(
-    `${fields.length} attributes of a composite type that has ${living} by now, and ${list.length - living} dropped ones`,
+  return undefined;
+}
+
+function unfit(oid: number, count: number, list: readonly (CompositeAttribute | null)[], types: StreamTypes): never {
+  const living = list.filter((each) => each !== null).length;
+  throw new UnfitValueError(
+    `${count} attributes in a value of the composite type ${nameOf(oid, types)}, which has ${living} by now, and ` +
+      `${list.length - living} dropped ones: nobody can know which of them the value has`,
+    `give the type a parser of your own, which takes the text as it is: \`types: { rich: true, parsers: { '${nameInOptions(oid, types)}': ` +
+      `(text) => ... } }\`, until what was written before the type was altered is handled. The type is told by: SELECT ` +
+      `${oid}::regtype;`,
   );
 }
 
-function outdatedText(oid: number, { oids }: StreamTypes): string {
-  const name = oids.nameOf(oid) ?? `oid ${oid}`;
-  return `The composite type ${name} was altered: its attributes are read from the catalogue again`;
+/** The server tells the name of what a column is; not of what is within that. */
+function nameOf(oid: number, { oids }: StreamTypes): string {
+  return oids.nameOf(oid) ?? `oid ${oid}`;
+}
+
+function nameInOptions(oid: number, { oids }: StreamTypes): string {
+  return oids.nameOf(oid) ?? String(oid);
+}
+
+function outdatedText(oid: number, types: StreamTypes): string {
+  return `The composite type ${nameOf(oid, types)} was altered: its attributes are read from the catalogue again`;
 }

@@ -7,6 +7,8 @@ export interface DecodeErrorPlace {
   /** Byte offset from the start of the message. */
   readonly offset: number;
   readonly cause?: unknown;
+  /** What to do about it, where that is known. @default to report it */
+  readonly hint?: string;
 }
 
 /**
@@ -23,8 +25,8 @@ export class DecodeError extends PgListenerError {
     super(`Cannot decode ${place.messageType} message at byte ${place.offset}: ${what}`, {
       cause: place.cause,
       hint:
-        'nothing was confirmed past the last handled transaction. If this is not a user-set type parser that threw, ' +
-        'please report it with the server version.',
+        'nothing was confirmed past the last handled transaction. ' +
+        (place.hint ?? 'If this is not a user-set type parser that threw, please report it with the server version.'),
     });
     this.messageType = place.messageType;
     this.offset = place.offset;

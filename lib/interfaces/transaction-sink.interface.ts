@@ -40,7 +40,10 @@ export interface Borrower {
  * the caller should stop reading.
  */
 export interface TransactionSink {
-  /** Asked at each Relation message. */
+  /**
+   * Asked at each Relation message; and anew for each description of a transaction that came in parts or was prepared, when
+   * that has committed. One object for a table, until it is described differently.
+   */
   route(table: RoutedTable): TableRoute;
   /** True where every transaction must be told by `commit`, even one whose rows nobody wants. */
   readonly watchesTransactions: boolean;

@@ -96,8 +96,10 @@ export class ByteReader {
     if (this.position !== this.end) this.fail(`${this.remaining} bytes left over`);
   }
 
-  fail(what: string, cause?: unknown): never {
-    throw new DecodeError(what, { messageType: this.messageType, offset: this.position - this.start, cause });
+  /** @param hint what to do about it, where that is known */
+  fail(what: string, cause?: unknown, hint?: string): never {
+    const { messageType, position, start } = this;
+    throw new DecodeError(what, { messageType, offset: position - start, cause, ...(hint !== undefined && { hint }) });
   }
 
   private overrun(wanted: number): never {

@@ -30,3 +30,6 @@ export type MadeType =
 
 /** Types below are the server's own, or of its information schema; those that users make have this oid or a higher one. */
 export const FIRST_USER_OID = 16_384;
+
+/** Types of users refer to each other; never this deep. */
+export const DEEPEST_TYPE = 32;

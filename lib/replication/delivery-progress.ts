@@ -93,9 +93,13 @@ export class DeliveryProgress {
     this.messageSettled(lsn);
   }
 
-  /** The transaction committed there cannot be told when it comes in parts: the next connections are to bring it whole. */
-  wantWhole(commitLsn: Lsn): void {
-    if (commitLsn > this.wholeUpTo) this.wholeUpTo = commitLsn;
+  /**
+   * Something up to there cannot be told when it comes in parts: connections that begin at it or before are to bring
+   * transactions whole. @param lsn where the transaction was committed; or, where the server failed in one that nobody
+   * knows, how far the connection had come
+   */
+  wantWhole(lsn: Lsn): void {
+    if (lsn > this.wholeUpTo) this.wholeUpTo = lsn;
   }
 
   /** Whether transactions may come in parts on a connection that begins at `lsn`. */

@@ -230,8 +230,11 @@ describe.each(VALUE_FORMATS)('the option types, values in %s', (format) => {
       await start('rich');
       const { error } = await waitFor(() => (app.listener.status.state === 'halted' ? app.listener.status : null));
       expect(error).toBeInstanceOf(DecodeError);
-      expect(String((error!.cause as Error).message)).toMatch(
-        /3 attributes of a composite type that has 2 by now, and 2 dropped/,
+      expect(error!.message).toMatch(
+        /public\.things, column "value": 3 attributes in a value of the composite type public\.pair, which has 2 by now, and 2 dropped/,
+      );
+      expect((error as DecodeError).hint).toMatch(
+        /parsers: \{ 'public\.pair': \(text\) => .* until what was written before/,
       );
       await stop();
       await start({ rich: true, parsers: { pair: (text) => text } });

@@ -1,4 +1,4 @@
-import type { MadeType } from '../../protocol/made-type.js';
+import { DEEPEST_TYPE, type MadeType } from '../../protocol/made-type.js';
 import type { OidDatabase } from '../oid-database.js';
 import {
   ALWAYS_TEXT,
@@ -24,14 +24,12 @@ export interface TypeReader {
 }
 
 const COMMA = ',';
-/** Types of users refer to each other; never this deep. */
-const DEEPEST = 32;
 
 /** The type of this oid, a domain being its base type. @returns undefined where its binary form is not known */
 export function typeReader(oid: number, oids: OidDatabase, depth = 0): TypeReader | undefined {
   const base = oids.baseTypeOid(oid);
   const found = BUILT_IN_READERS.get(base);
-  if (found !== undefined || depth > DEEPEST) return found;
+  if (found !== undefined || depth > DEEPEST_TYPE) return found;
   const made = oids.madeType(base);
   const name = oids.nameOf(base) ?? `oid ${base}`;
   switch (made?.kind) {

@@ -2,7 +2,8 @@ import { readImage } from '../../changes/image-reader.js';
 import type { RowChange } from '../../changes/change.js';
 import type { TransactionInfo } from '../../changes/transaction.js';
 import type { WireImage } from '../../changes/wire-image.js';
-import { SpillError } from '../../errors/delivery.error.js';
+import type { SpillError } from '../../errors/delivery.error.js';
+import { spillFault } from '../../errors/spill-fault.js';
 import { RecordSpool, type RecordCursor, type SpillPlace } from '../../spill/record-spool.js';
 
 /** Number of the relation, walHigh, walLow, ordinal, index: four bytes each. */
@@ -23,7 +24,7 @@ export class SpilledChanges {
     private readonly transaction: TransactionInfo,
     place: SpillPlace,
   ) {
-    this.spool = new RecordSpool(place, (what, cause) => this.faultOf(what, cause, place.folder()));
+    this.spool = new RecordSpool(place, (what, cause) => this.notKept(what, cause, place.folder()));
     this.spool.spill();
   }
 
@@ -78,22 +79,16 @@ export class SpilledChanges {
     return (this.lastNumber = number);
   }
 
-  private faultOf(what: string, cause: unknown, folder: string): SpillError {
+  private notKept(what: string, cause: unknown, folder: string): SpillError {
     const { app, lsn } = this.transaction;
-    const code = (cause as NodeJS.ErrnoException).code;
-    const reason = code === undefined ? (cause as Error).message : code;
-    return new SpillError(
-      `The transaction committed at ${lsn} is above the limits, is kept on disk for @OnTransaction, and ${what} ` +
-        `${folder}: ${reason}`,
-      {
-        app,
-        cause,
-        hint:
-          'set TMPDIR to a folder that this process may write to, with room for the whole transaction; or raise ' +
-          'limits.changes and limits.bytes, so that it stays in memory. Nothing is lost: nothing was confirmed past ' +
-          'the transaction before it, and it comes again.',
-      },
-    );
+    return spillFault({
+      app,
+      what: `The transaction committed at ${lsn} is above the limits, is kept on disk for @OnTransaction, and ${what} ${folder}`,
+      cause,
+      roomFor: 'the whole transaction',
+      instead: 'raise limits.changes and limits.bytes, so that it stays in memory',
+      comesAgain: 'nothing was confirmed past the transaction before it, and it comes again',
+    });
   }
 }
 

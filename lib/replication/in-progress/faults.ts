@@ -1,24 +1,20 @@
 import type { CommitPreparedMessage } from '../../decoder/pgoutput-messages.js';
-import { SpillError } from '../../errors/delivery.error.js';
+import type { SpillError } from '../../errors/delivery.error.js';
 import { ConnectionError, SlotError } from '../../errors/replication.error.js';
+import { spillFault } from '../../errors/spill-fault.js';
 import { formatLsn, type Lsn } from '../../protocol/lsn.js';
 
 // What ends the stream while transactions are kept, and how to mend it.
 
-export function spillFault(app: string, what: string, cause: unknown, folder: string): SpillError {
-  const reason = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
-  return new SpillError(
-    `Transactions in progress (\`streaming\`, \`twoPhase\`) are above limits.bytes, are kept on disk, and what has come ` +
-      `${what} ${folder}: ${reason}`,
-    {
-      app,
-      cause,
-      hint:
-        'set TMPDIR to a folder that this process may write to, with room for all transactions that are open at a time; ' +
-        'or raise limits.bytes; or set `streaming` to false. Nothing is lost: nothing of them was confirmed, and they ' +
-        'come again.',
-    },
-  );
+export function notKept(app: string, what: string, cause: unknown, folder: string): SpillError {
+  return spillFault({
+    app,
+    what: `Transactions in progress (\`streaming\`, \`twoPhase\`) are above limits.bytes, are kept on disk, and what has come ${what} ${folder}`,
+    cause,
+    roomFor: 'all transactions that are open at a time',
+    instead: 'raise limits.bytes; or set `streaming` to false',
+    comesAgain: 'nothing of them was confirmed, and they come again',
+  });
 }
 
 /** Passes: the next connection brings it as a whole. */

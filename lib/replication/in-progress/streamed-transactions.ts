@@ -19,11 +19,11 @@ import type { TransactionSink } from '../../interfaces/transaction-sink.interfac
 import type { Lsn } from '../../protocol/lsn.js';
 import type { SpillPlace } from '../../spill/record-spool.js';
 import { XID_BYTES, type InProgressTransaction } from './in-progress-transaction.js';
-import { ambiguousMessages, lostPreparation, spillFault } from './faults.js';
+import { ambiguousMessages, lostPreparation, notKept } from './faults.js';
 import { InProgressTransactions, outOfPlace } from './in-progress-transactions.js';
 import { PreparedTransactions } from './prepared-transactions.js';
 import { Replay } from './replay.js';
-import { routeAnew } from './replayed-routes.js';
+import { ReplayedRoutes } from './replayed-routes.js';
 
 /** What a file is written and read by: large enough that the system's call does not count. */
 const CHUNK_BYTES = 256 * 1024;
@@ -112,7 +112,7 @@ export class StreamedTransactions implements TransactionVisitor {
     this.decoder = new PgOutputDecoder(relations, types.oids, target, null);
     this.prepared = new PreparedTransactions(options.beganAt);
     this.open = new InProgressTransactions(place, mostStreamedBytes, (what, cause) =>
-      spillFault(app, what, cause, place.folder()),
+      notKept(app, what, cause, place.folder()),
     );
   }
 
@@ -202,18 +202,23 @@ export class StreamedTransactions implements TransactionVisitor {
   streamCommit({ xid, commitLsn, endLsn, commitTimestamp }: StreamCommitMessage): void {
     const { app, pace } = this.options;
     const transaction = this.open.finish(xid, 'StreamCommit');
-    if (transaction.isAmbiguous) {
-      transaction.close();
-      pace.wantWhole(commitLsn);
-      throw ambiguousMessages(app, commitLsn);
-    }
     const start = (): void => {
       this.target.begin({ finalLsn: commitLsn, commitTimestamp, xid });
       this.startReplay(transaction, () => this.target.commit({ commitLsn, endLsn }));
     };
-    const learning = this.options.learner?.committed(xid);
-    if (!learning) start();
-    else this.startAfter(learning, transaction, start);
+    try {
+      if (transaction.isAmbiguous) {
+        pace.wantWhole(commitLsn);
+        throw ambiguousMessages(app, commitLsn);
+      }
+      const learning = this.options.learner?.committed(xid);
+      if (!learning) start();
+      else this.startAfter(learning, transaction, start);
+    } catch (error) {
+      // Nobody else has it any more.
+      transaction.close();
+      throw error;
+    }
   }
 
   /** PostgreSQL 18 tells of one that it has never sent, too: it met its limit of memory in one that was dead already. */
@@ -262,7 +267,7 @@ export class StreamedTransactions implements TransactionVisitor {
     return this.prepared.confirmable(settled);
   }
 
-  /** Of what is received; null: whole transactions come. */
+  /** Of the part that is received, or of the transaction that is to be prepared; null: neither, nothing is kept. */
   get receivingXid(): number | null {
     return this.isReceiving ? (this.open.current?.xid ?? null) : null;
   }
@@ -307,7 +312,8 @@ export class StreamedTransactions implements TransactionVisitor {
     const { target, sink, options, relations: all } = this;
     const { types, pace } = options;
     const relations = transaction.known ?? new RelationCache(types);
-    routeAnew(relations, all, (was) => target.route(was));
+    const routes = new ReplayedRoutes(all, (relation) => target.route(relation));
+    routes.begin(relations);
     const decoder = new PgOutputDecoder(relations, types.oids, target, null);
     const replay = new Replay(transaction, {
       get isFull() {
@@ -319,14 +325,13 @@ export class StreamedTransactions implements TransactionVisitor {
       message: (buffer, start, end, high, low) => target.read(decoder, buffer, start, end, high, low),
       described: (relation) => {
         relations.put(relation);
-        // It was asked for when it came; has the table been described anew, routes are those of the newer one.
-        if (all.get(relation.relation.id) !== relation) target.route(relation);
+        routes.described(relation);
       },
       turn: () => sink.turn(),
       leave: () => target.leaveLast(),
       done: () => {
         this.replay = null;
-        routeAnew(relations, all, (_was, now) => target.route(now));
+        routes.end();
         done();
         if (!this.isHolding) return;
         this.isHolding = false;

@@ -16,6 +16,18 @@ export function malformed(what: string): never {
   throw new TypeError(`malformed text: ${what}`);
 }
 
+/** A value that is well formed, and yet not what its type is known to be. Never with the value either. */
+export class UnfitValueError extends TypeError {
+  constructor(
+    message: string,
+    /** What to do about it. */
+    readonly hint: string,
+  ) {
+    super(message);
+    this.name = 'UnfitValueError';
+  }
+}
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 

@@ -35,3 +35,14 @@ describe('OidDatabase', () => {
     expect(oids.nameOf(9)).toBe('shop.temper');
   });
 });
+
+it('tells what a type is over, itself first', () => {
+  const oids = new OidDatabase(
+    new Map([
+      [3, 2],
+      [2, 1],
+      [1, 25],
+    ]),
+  );
+  expect([3, 25].map((oid) => oids.chainOf(oid))).toEqual([[3, 2, 1, 25], [25]]);
+});

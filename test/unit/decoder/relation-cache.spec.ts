@@ -14,6 +14,15 @@ describe('RelationCache', () => {
     expect(cache.get(1)).toBe(second);
   });
 
+  it('has the one that was described last as the last one', () => {
+    const cache = new RelationCache({ oids: new OidDatabase() });
+    const [one, two] = [1, 2].map((id) => ({ ...relationOf([{ name: 'a' }]), id }));
+    cache.add(one!);
+    cache.add(two!);
+    cache.add(one!);
+    expect([...cache.values()].map(({ relation }) => relation.id)).toEqual([2, 1]);
+  });
+
   it('makes a row reader when the first row is read, and only then', () => {
     let asked = 0;
     const cache = new RelationCache({

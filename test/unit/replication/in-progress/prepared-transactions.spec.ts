@@ -119,3 +119,45 @@ it('never lies between a preparation and the commit of it, never goes back, and 
     }),
   );
 });
+
+describe('behind one that everybody has forgotten', () => {
+  it.each([1, 200_000])('what is settled up to a byte in %i is not kept, and the position is found at once', (lag) => {
+    const prepared = new PreparedTransactions(0n);
+    prepared.add(prepare('forgotten', 100n));
+    const count = 20_000;
+    let most = 0;
+    let lsn = 1_000n;
+    for (let at = 0; at < count; at++, lsn += 30n) {
+      prepared.add(prepare('one', lsn));
+      prepared.commit(committed('one', lsn + 10n));
+      expect(prepared.confirmable(lsn + 18n < lag ? 0n : lsn + 18n - BigInt(lag))).toBeLessThanOrEqual(100n);
+      most = Math.max(most, prepared.stretchCount);
+    }
+    expect(most).toBeLessThanOrEqual(lag === 1 ? 32 : 1024);
+    const from = performance.now();
+    for (let at = 0; at < 1_000; at++) prepared.confirmable(lsn);
+    expect(performance.now() - from).toBeLessThan(100);
+    prepared.rollback({ gid: 'forgotten', xid: 7 });
+    expect(prepared.confirmable(lsn)).toBe(lsn);
+  });
+});
+
+it('of very many that nobody has settled, the position waits for the last, and never goes back', () => {
+  const prepared = new PreparedTransactions(0n);
+  const count = 3_000;
+  for (let at = 1; at <= count; at++) {
+    prepared.add(prepare('one', BigInt(at * 100)));
+    prepared.commit(committed('one', BigInt(at * 100 + 50)));
+  }
+  expect(prepared.stretchCount).toBe(1024);
+  let last = 0n;
+  for (let settled = 0n; settled <= count * 100 + 58; settled += 29n) {
+    const position = prepared.confirmable(settled);
+    expect(position).toBeGreaterThanOrEqual(last);
+    for (const at of [1, 2, 1_023, 1_024, 1_025, count].map((each) => BigInt(each * 100))) {
+      expect(position <= at || position >= at + 58n).toBe(true);
+    }
+    last = position;
+  }
+  expect(prepared.confirmable(BigInt(count * 100 + 58))).toBe(BigInt(count * 100 + 58));
+});
