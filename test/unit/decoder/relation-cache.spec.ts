@@ -16,10 +16,11 @@ describe('RelationCache', () => {
 
   it('has the one that was described last as the last one', () => {
     const cache = new RelationCache({ oids: new OidDatabase() });
-    const [one, two] = [1, 2].map((id) => ({ ...relationOf([{ name: 'a' }]), id }));
-    cache.add(one!);
-    cache.add(two!);
-    cache.add(one!);
+    const one = { ...relationOf([{ name: 'a' }]), id: 1 };
+    const two = { ...relationOf([{ name: 'a' }]), id: 2 };
+    cache.add(one);
+    cache.add(two);
+    cache.add(one);
     expect([...cache.values()].map(({ relation }) => relation.id)).toEqual([2, 1]);
   });
 
