@@ -94,7 +94,7 @@ class ValueParsers {
   private composite(oid: number, list: readonly (CompositeAttribute | null)[], depth: number): ValueParser {
     const attributes = list.filter((each) => each !== null);
     const parts = attributes.map((each) => this.of(each.oid, depth));
-    const named: AttributePart[] = attributes.map(({ name }, index) => ({ ...parts[index]!, name }));
+    const named: AttributePart[] = attributes.map(({ name }, index) => Object.assign({ name }, parts[index]!));
     const { age } = this.types;
     return made(parts, () =>
       compositeParser(named, (fields) => {
