@@ -90,7 +90,7 @@ describe('kill -9', () => {
       'SELECT count(DISTINCT process)::int AS lives, count(*)::int AS handled FROM journal',
     );
     console.log(`${total} committed rows over ${KILLS} kills: handled ${handled} times in ${lives} lives, none lost`);
-    expect(lives).toBeGreaterThan(20);
+    expect(lives).toBeGreaterThan(KILLS * 0.6);
     // The position must have moved in between: else every life would have begun at the start.
     expect(handled).toBeLessThan((total * lives) / 2);
   }, 600_000);
