@@ -85,17 +85,21 @@ export async function checkColumns(
 
 async function readColumnFacts(client: Client, publications: readonly string[]): Promise<ColumnFacts[]> {
   const { rows: lists } = await client.query<PublishedRow>(PUBLISHED, [publications]);
-  const published = new Map(lists.map((each) => [canonicalTable(each.schema, each.table), each]));
+  const published = new Map(
+    lists.map(({ names, ...each }) => [
+      canonicalTable(each.schema, each.table),
+      { ...each, listed: names === null ? null : new Set(JSON.parse(names) as string[]) },
+    ]),
+  );
   const { rows } = await client.query<ColumnRow>(COLUMNS, [publications]);
   const canPublishGenerated = rows.some((row) => row.isGenerated && !row.neverTravels);
   const tables = new Map<string, ColumnFacts & { readonly columns: ColumnFact[] }>();
   for (const { schema, table, column, isGenerated, neverTravels, isVirtual, isKey, makeFull } of rows) {
     const name = canonicalTable(schema, table);
-    const { publication, filter, names } = published.get(name)!;
+    const { publication, filter, listed } = published.get(name)!;
     if (!tables.has(name))
       tables.set(name, { schema, table, columns: [], makeFull, publication, filter, canPublishGenerated });
-    const isListed = names === null ? !isGenerated : (JSON.parse(names) as string[]).includes(column);
-    const isPublished = isListed && !neverTravels;
+    const isPublished = !neverTravels && (listed?.has(column) ?? !isGenerated);
     tables.get(name)!.columns.push({ name: column, isGenerated, isVirtual, isKey, isPublished });
   }
   return [...tables.values()];

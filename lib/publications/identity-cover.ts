@@ -13,8 +13,10 @@ interface Named {
 interface UncoveredTable extends Named {
   /** Columns of the row filter outside of the replica identity, as JSON; null: none. */
   readonly filtered: string | null;
-  /** Columns of the replica identity that the column list leaves out; every one under FULL, which allows no list. As JSON; null: none. */
+  /** Columns of the replica identity that the column list leaves out, as JSON; null: none. */
   readonly unlisted: string | null;
+  /** There is a column list, and the replica identity is FULL, which allows none. */
+  readonly isFull: boolean;
   /** What makes the replica identity FULL, of every partition that the filter needs it of; null: none. */
   readonly makeFull: string | null;
   /** The row filter as SQL; null: none. */
@@ -43,7 +45,7 @@ const UNCOVERED = `
     SELECT leaf.*,
            ARRAY(SELECT a.attname FROM pg_catalog.pg_attribute a
                   WHERE a.attrelid = prrelid AND a.attnum = ANY (used) AND identity <> 'f' AND a.attname <> ALL (key)) AS filtered,
-           CASE WHEN prattrs IS NULL THEN '{}' WHEN identity = 'f' THEN ARRAY['*'::name] ELSE ARRAY(
+           prattrs IS NOT NULL AND identity = 'f' AS full_list, CASE WHEN prattrs IS NULL OR identity = 'f' THEN '{}' ELSE ARRAY(
              SELECT k FROM unnest(key) k WHERE k NOT IN (
                SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = prrelid AND a.attnum = ANY (prattrs))) END AS unlisted
       -- Without any key, that is what the user is told.
@@ -51,12 +53,13 @@ const UNCOVERED = `
   SELECT pubname AS publication, n.nspname AS schema, c.relname AS "table", pg_get_expr(prqual, prrelid) AS filter,
          jsonb_agg(DISTINCT f) FILTER (WHERE f IS NOT NULL) AS filtered,
          jsonb_agg(DISTINCT u) FILTER (WHERE u IS NOT NULL) AS unlisted,
+         bool_or(full_list) AS "isFull",
          string_agg(DISTINCT format('ALTER TABLE %I.%I REPLICA IDENTITY FULL;', ln.nspname, lack.relname), ' ')
            FILTER (WHERE f IS NOT NULL) AS "makeFull"
     FROM lack JOIN pg_catalog.pg_class c ON c.oid = prrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_namespace ln ON ln.oid = lack.relnamespace
     LEFT JOIN LATERAL unnest(filtered::text[]) f ON true LEFT JOIN LATERAL unnest(unlisted::text[]) u ON true
-   WHERE f IS NOT NULL OR u IS NOT NULL GROUP BY lack.oid, 1, 2, 3, 4 ORDER BY 2, 3, 1`;
+   WHERE f IS NOT NULL OR u IS NOT NULL OR full_list GROUP BY lack.oid, 1, 2, 3, 4 ORDER BY 2, 3, 1`;
 
 /**
  * From 18 on, a generated column of the replica identity must be published (42P10 at the user's UPDATE and DELETE).
@@ -129,7 +132,7 @@ function unpublishedFinding({ publication, schema, table }: Named, source: strin
 
 function findings(uncovered: UncoveredTable, source: string | undefined): string[] {
   if (source === undefined) return [];
-  const { publication, schema, table, filtered, unlisted, makeFull, filter } = uncovered;
+  const { publication, schema, table, filtered, unlisted, isFull, makeFull, filter } = uncovered;
   const where = `${canonicalTable(schema, table)} (${source})`;
   const it = escapeIdentifier(publication);
   const findings: string[] = [];
@@ -139,10 +142,8 @@ function findings(uncovered: UncoveredTable, source: string | undefined): string
         `and DELETE fail as long as they are published: ${makeFull}`,
     );
   }
-  if (unlisted !== null) {
-    const what = unlisted.includes('*')
-      ? 'goes with no REPLICA IDENTITY FULL'
-      : `leaves out the key's ${quoted(unlisted)}`;
+  if (isFull || unlisted !== null) {
+    const what = isFull ? 'goes with no REPLICA IDENTITY FULL' : `leaves out the key's ${quoted(unlisted!)}`;
     findings.push(
       `${where}: the column list of ${it} ${what}, and your own UPDATE and DELETE fail as long as they are published: ` +
         listlessMend(publication, { schema, table }, filter),

@@ -240,7 +240,7 @@ async function nextStep(
       sql: `ALTER PUBLICATION ${it} SET (${GENERATED})`,
       added: [],
       isNew: false,
-      what: ` by generated columns`,
+      what: ' by generated columns',
     };
   }
   if (added.length === 0) return null;

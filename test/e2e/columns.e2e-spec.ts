@@ -162,6 +162,12 @@ describe('columns that decorators name, at the boot', () => {
         "INSERT INTO shop.orders (id, note) VALUES (1, 'a'); DELETE FROM shop.orders",
       ],
       [
+        'a column list without a column that is named as FULL is told of here',
+        'shop.stars (note)',
+        'the column list of "mine" leaves out the key\'s "*", "id"',
+        "INSERT INTO shop.stars VALUES (1, 1, 'a'); DELETE FROM shop.stars",
+      ],
+      [
         'a column list where it is FULL',
         'shop.whole (id)',
         'the column list of "mine" goes with no REPLICA IDENTITY FULL',
@@ -170,6 +176,7 @@ describe('columns that decorators name, at the boot', () => {
     ])('do not go together, with %s: a warning, whose SQL mends it', async (_what, entry, text, statements) => {
       if (version < 15) return console.log('PostgreSQL 14 has neither row filters nor column lists');
       await db.query(`CREATE TABLE shop.whole (id int, note text); ALTER TABLE shop.whole REPLICA IDENTITY FULL;
+                      CREATE TABLE shop.stars (id int, "*" int, note text, PRIMARY KEY (id, "*"));
                       CREATE TABLE shop.lines (id int PRIMARY KEY, note text)`);
       await db.query(`CREATE PUBLICATION mine FOR TABLE ${entry} WITH (publish_via_partition_root = true)`);
       const told = async (): Promise<string> => {
@@ -237,6 +244,11 @@ describe('columns that decorators name, at the boot', () => {
         // Before 18 a key that is not told is none, and its table brings no updates.
         expect(told.map(({ table }) => table)).toEqual(version >= 18 ? ['orders', 'keyed'] : ['orders']);
         if (version >= 18) {
+          // Alike: the server sends nothing of a table that two publications treat differently.
+          const alike = await db.query(
+            `SELECT FROM pg_publication WHERE pubname LIKE 'pg_listener_%' AND pubgencols = 's'`,
+          );
+          expect(alike).toHaveLength(2);
           expect(told[0]).toMatchObject({ record: { twice: 42 }, oldRecord: { twice: 42 }, changedColumns: ['note'] });
           expect(logs.entries.filter(({ level, message }) => level === 'warn' && message.includes('shop.'))).toEqual(
             [],
