@@ -76,9 +76,8 @@ export function requireTwoPhase(version: number, target: ConnectionTarget): void
   );
 }
 
-/** As a synchronous standby, every commit in the database would wait for our handlers. */
-function refuseSynchronousStandby(standbys: string, target: ConnectionTarget): void {
-  const name = applicationName(target);
+/** Whether a server that names these synchronous standbys would take a connection of that application_name for one. */
+export function isSynchronousStandby(standbys: string, name: string): boolean {
   const listed = standbys.replace(/^\s*(?:FIRST|ANY)?\s*\d+\s*\(/i, '').replace(/\)\s*$/, '');
   const names = new Set(
     listed.split(',').map((part) =>
@@ -88,7 +87,13 @@ function refuseSynchronousStandby(standbys: string, target: ConnectionTarget): v
         .toLowerCase(),
     ),
   );
-  if (!names.has('*') && !names.has(name.toLowerCase())) return;
+  return names.has('*') || names.has(name.toLowerCase());
+}
+
+/** As a synchronous standby, every commit in the database would wait for our handlers. */
+function refuseSynchronousStandby(standbys: string, target: ConnectionTarget): void {
+  const name = applicationName(target);
+  if (!isSynchronousStandby(standbys, name)) return;
   throw new ServerSetupError(
     `synchronous_standby_names ('${standbys}') matches the application_name "${name}": commits would wait for handlers`,
     {

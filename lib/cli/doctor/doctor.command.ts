@@ -1,0 +1,42 @@
+import { describeTarget } from '../../connection/connection-target.js';
+import { listOf, type Command, type CommandCall } from '../command.js';
+import { ExitCode } from '../exit-code.js';
+import { examine } from './examination.js';
+import { printReport } from './report.js';
+
+export const doctorCommand: Command = {
+  name: 'doctor',
+  usage: '[URL] [--publication NAME]... [--table PATTERN]... [--json]',
+  summary: 'Looks whether a listener can start, and says for each fault what mends it. Changes nothing.',
+  help: `  --publication NAME  also holds this publication of yours against --table, as the boot of a listener does
+  --table PATTERN     what the listener is to hear of: orders, billing.invoices, sales.*, !audit (default: *)
+  --json              {"target","findings":[{"check","level","what","why","mend":[{"sql","by"}|{"step"}]}],
+                      "errors","warnings"} on one line
+
+Run it as the role that the application connects with. A finding is ok, a warning (something will hurt one day) or
+an error (no listener can start, or the database suffers now). Exit code: 1 if there is an error.`,
+  options: {
+    publication: { type: 'string', multiple: true },
+    table: { type: 'string', multiple: true },
+    json: { type: 'boolean' },
+  },
+  run: async (call: CommandCall) => {
+    const { target, values, terminal } = call;
+    const tables = listOf(values, 'table');
+    // What an application would be called, where its URL does not say.
+    const listener = {
+      app: target.app,
+      connection: { ...target.connection, application_name: `nestjs-pg-listener:${target.app}` },
+    };
+    const findings = await examine(target, {
+      listener,
+      publications: listOf(values, 'publication'),
+      tables: tables.length === 0 ? ['*'] : tables,
+    });
+    const errors = findings.filter(({ level }) => level === 'error').length;
+    const warnings = findings.filter(({ level }) => level === 'warning').length;
+    if (values['json'] === true) terminal.printJson({ target: describeTarget(target), findings, errors, warnings });
+    else printReport(findings, call);
+    return errors > 0 ? ExitCode.Failed : ExitCode.Done;
+  },
+};

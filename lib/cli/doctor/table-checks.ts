@@ -1,0 +1,145 @@
+import { escapeIdentifier } from 'pg';
+import { OperationBit } from '../../changes/change.js';
+import { canonicalTable } from '../../changes/table-pattern.js';
+import { NEEDS_IDENTITY, sqlName, type PublishedTables, type TableRow } from '../../publications/publication-plan.js';
+import { publishable, type ListedPublication, type OwnedTables } from '../publication-survey.js';
+import { byOwner, countText, fault, namesText, ok, type Finding } from './finding.js';
+
+const OPERATIONS = Object.entries(OperationBit);
+const EVERY_OPERATION = OPERATIONS.reduce((mask, [, bit]) => mask | bit, 0);
+const NEW_PUBLICATION = 'listener_changes';
+
+/** What tells rows apart, of every table: those that are published suffer now, the others bring less than one thinks. */
+export function checkIdentity(tables: PublishedTables, publications: readonly ListedPublication[]): Finding[] {
+  const real = publishable(tables);
+  if (real.length === 0) return [ok('no-tables', 'There are no tables yet')];
+  const lacking = real.filter(({ kind, hasIdentity }) => kind === 'r' && !hasIdentity);
+  if (lacking.length === 0) return [ok('replica-identity', `Rows of ${all(real)} can be told apart`)];
+  const suffering = lacking.filter((table) => publications.some((each) => publishesRows(each, table)));
+  const rest = lacking.filter((table) => !suffering.includes(table));
+  const mend = (of: readonly TableRow[]) => [
+    { step: 'give each a primary key; or, at the price of more write-ahead log:' },
+    ...byOwner(...of.map((table) => `ALTER TABLE ${sqlName(table)} REPLICA IDENTITY FULL;`)),
+  ];
+  const findings: Finding[] = [];
+  if (suffering.length > 0) {
+    findings.push(
+      fault(
+        'error',
+        'replica-identity',
+        `Published without a primary key or other replica identity: ${namesText(suffering.map(nameOf))}`,
+        'every UPDATE and DELETE of them fails, whoever makes it, for a publication asks for what tells rows apart.',
+        mend(suffering),
+      ),
+    );
+  }
+  if (rest.length > 0) {
+    findings.push(
+      fault(
+        'warning',
+        'replica-identity',
+        `Without a primary key or other replica identity: ${namesText(rest.map(nameOf))}`,
+        'only inserts and truncates of them can be told.',
+        mend(rest),
+      ),
+    );
+  }
+  return findings;
+}
+
+function publishesRows({ mask, tables }: ListedPublication, { oid, root }: TableRow): boolean {
+  return (mask & NEEDS_IDENTITY) !== 0 && (tables.has(oid) || (root !== null && tables.has(root)));
+}
+
+/** Whether each table can be listened to by this role: it owns it, or a publication carries it. */
+export function checkOwnership(
+  tables: PublishedTables,
+  publications: readonly ListedPublication[],
+  owned: OwnedTables,
+  roleName: string,
+): Finding[] {
+  const tops = publishable(tables).filter(({ root }) => root === null);
+  if (tops.length === 0) return [];
+  const carried = (oid: string): boolean => publications.some((each) => each.tables.has(oid));
+  const closed = tops.filter(({ oid }) => !owned.has(oid) && !carried(oid));
+  const name = escapeIdentifier(roleName);
+  if (closed.length === 0) return [ok('ownership', `${all(tops, 'All')} can be listened to by ${name}`)];
+  return [
+    fault(
+      closed.length === tops.length ? 'error' : 'warning',
+      'ownership',
+      `The role ${name} owns neither these tables nor does a publication carry them: ${namesText(closed.map(nameOf))}`,
+      'only their owner can publish them, and what is not published nobody can listen to.',
+      [
+        ...byOwner(...publicationsFor(closed, publications)),
+        {
+          step: `name what was made in \`publications\` of the module: publications: ['${newName(publications)}', ...]`,
+        },
+      ],
+    ),
+  ];
+}
+
+/** A table that cannot tell its rows apart must not be where updates are published: they would fail. */
+function publicationsFor(tables: readonly TableRow[], publications: readonly ListedPublication[]): string[] {
+  const name = newName(publications);
+  const make = (which: string, list: readonly TableRow[], options: string): string[] =>
+    list.length === 0
+      ? []
+      : [`CREATE PUBLICATION ${escapeIdentifier(which)} FOR TABLE ${list.map(sqlName).join(', ')} WITH (${options});`];
+  return [
+    ...make(
+      name,
+      tables.filter(({ hasIdentity }) => hasIdentity),
+      'publish_via_partition_root = true',
+    ),
+    ...make(
+      `${name}_append`,
+      tables.filter(({ hasIdentity }) => !hasIdentity),
+      `publish = 'insert, truncate', publish_via_partition_root = true`,
+    ),
+  ];
+}
+
+function newName(publications: readonly ListedPublication[]): string {
+  const taken = (name: string): boolean =>
+    publications.some((each) => each.name === name || each.name === `${name}_append`);
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? NEW_PUBLICATION : `${NEW_PUBLICATION}_${number}`;
+    if (!taken(name)) return name;
+  }
+}
+
+/** What there is, one line for each; what a publication leaves out is said. */
+export function tellPublications(tables: PublishedTables, publications: readonly ListedPublication[]): Finding[] {
+  if (publications.length === 0) {
+    return [ok('publications', 'There are no publications: a listener makes its own, unless it is given one')];
+  }
+  return publications.map((publication) => {
+    const { name, mask, isForAll, narrowed, tables: carried } = publication;
+    const what = isForAll ? 'all tables' : countText(carried.size, 'table');
+    const operations = OPERATIONS.filter(([, bit]) => (mask & bit) !== 0).map(([operation]) => operation);
+    const notes = [
+      ...(mask === EVERY_OPERATION ? [] : [`${operations.join(', ') || 'no operations'} only`]),
+      ...(narrowed.size === 0 ? [] : [`some columns or rows only of ${namesText(namesOf(tables, narrowed))}`]),
+      ...(hasLonePartitions(publication, tables) ? ['partitions come under their own names'] : []),
+    ];
+    return ok('publications', `The publication ${escapeIdentifier(name)} carries ${[what, ...notes].join('; ')}`);
+  });
+}
+
+function hasLonePartitions({ isViaRoot, tables: carried }: ListedPublication, tables: PublishedTables): boolean {
+  return !isViaRoot && tables.some(({ oid, root }) => root !== null && carried.has(oid));
+}
+
+function namesOf(tables: PublishedTables, oids: ReadonlySet<string>): string[] {
+  return tables.filter(({ oid }) => oids.has(oid)).map(nameOf);
+}
+
+function nameOf({ schema, table }: TableRow): string {
+  return canonicalTable(schema, table);
+}
+
+function all(tables: readonly TableRow[], word = 'all'): string {
+  return tables.length === 1 ? nameOf(tables[0]!) : `${word} ${tables.length} tables`;
+}
