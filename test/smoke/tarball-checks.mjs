@@ -22,7 +22,9 @@ export async function checkContents(checks, paths, manifest) {
   await checks.check('every module in it has its types, and every entry point its file', () => {
     const modules = paths.filter((path) => path.endsWith('.js'));
     const untyped = modules.filter((path) => !paths.includes(path.replace(/\.js$/, '.d.ts')));
-    const entries = [manifest.exports, manifest.typesVersions, manifest.main, manifest.types].flatMap(leaves);
+    const entries = [manifest.exports, manifest.typesVersions, manifest.main, manifest.types, manifest.bin].flatMap(
+      leaves,
+    );
     const missing = entries.filter((entry) => !paths.includes(entry.replace('./', '')));
     if (untyped.length + missing.length > 0) throw new Error(`without types: ${untyped}; missing: ${missing}`);
   });
@@ -39,6 +41,10 @@ export async function checkLoading(checks, application, name) {
   await checks.check('require from a CommonJS module', () =>
     load('require.cjs', `const all = require('${name}'); ${verify}`),
   );
+  await checks.check('npx finds the command line', async () => {
+    const help = await application.run('npx', [name, '--help'], 30_000);
+    if (!help.includes('doctor')) throw new Error(help);
+  });
   await checks.check(
     'the testing subpath loads, and says what is missing where its optional peer is not installed',
     () =>

@@ -1,0 +1,300 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import pg, { type ClientConfig } from 'pg';
+import { startPostgres, type PostgresServer } from 'nestjs-pg-listener/testing';
+import { findPgBouncer, startPgBouncer } from '../../support/catalogue/pgbouncer.js';
+import { runCommand, RunningCommands } from '../../support/command-line.js';
+import { connect, createDatabase, dropSlots, withClient, type TestDatabase } from '../../support/database.js';
+import { freePort } from '#lib/testing/free-port.js';
+import { sleep, waitFor } from '../../support/wait.js';
+
+interface Finding {
+  check: string;
+  level: 'ok' | 'warning' | 'error';
+  what: string;
+  mend: ({ sql: string; by: string } | { step: string })[];
+}
+
+interface Diagnosis {
+  code: number | null;
+  findings: Finding[];
+  errors: number;
+  warnings: number;
+}
+
+function faultsOf({ findings }: Diagnosis, checks: readonly string[]): Finding[] {
+  return findings.filter(({ check, level }) => checks.includes(check) && level !== 'ok');
+}
+
+/** A stock server of its own, which is broken on purpose: its configuration is what `initdb` has made. */
+describe('doctor', () => {
+  let server: PostgresServer;
+  let db: TestDatabase;
+  let version = 0;
+  const commands = new RunningCommands();
+  const sessions: pg.Client[] = [];
+  const cleanUp: (() => Promise<unknown>)[] = [];
+
+  const url = (user = 'postgres'): string => server.urlOf(db.name, user);
+  /** Each statement by itself: ALTER SYSTEM goes in no transaction. */
+  const asSuperuser = (...statements: string[]): Promise<void> =>
+    withClient(url(), async (client) => {
+      for (const sql of statements) await client.query(sql);
+    });
+  const diagnose = async (user?: string, ...words: string[]): Promise<Diagnosis> => {
+    const { code, stdout, stderr } = await runCommand(['doctor', url(user), '--json', ...words]);
+    expect(stderr).toBe('');
+    return { code, ...(JSON.parse(stdout) as Omit<Diagnosis, 'code'>) };
+  };
+  const restart = async (): Promise<void> => {
+    await server.pause();
+    await server.start();
+  };
+  const session = async (config: string | ClientConfig): Promise<pg.Client> => {
+    const client = await connect(config);
+    sessions.push(client);
+    return client;
+  };
+  /** Does what is printed, and nothing else. */
+  const follow = async (findings: readonly Finding[]): Promise<void> => {
+    for (const mend of findings.flatMap((each) => each.mend)) {
+      if ('sql' in mend) await asSuperuser(mend.sql);
+      else if (mend.step.startsWith('restart the server')) await restart();
+    }
+  };
+
+  beforeAll(async () => {
+    server = await startPostgres({ settings: { wal_level: null } });
+    version = await withClient(server.url, async (client) => {
+      const { rows } = await client.query(`SELECT current_setting('server_version_num')::int AS version`);
+      return rows[0].version;
+    });
+  });
+  beforeEach(async () => {
+    db = await createDatabase(server.url);
+  });
+  afterEach(async () => {
+    await commands.close();
+    for (const undo of cleanUp.splice(0)) await undo();
+    await Promise.all(sessions.splice(0).map((client) => client.end().catch(() => undefined)));
+    await db.client.end().catch(() => undefined);
+    await withClient(server.url, async (admin) => {
+      await dropSlots(admin);
+      await admin.query(`DROP DATABASE ${db.name} WITH (FORCE)`);
+      await admin.query('DROP ROLE IF EXISTS app');
+    });
+  });
+  afterAll(async () => {
+    await server?.stop('immediate');
+  });
+
+  it('leads from a stock server to a tail that shows a change, by nothing but what it prints', async () => {
+    const first = await runCommand(['doctor', url()]);
+    expect(first.code).toBe(1);
+    expect(first.stdout).toContain('wal_level is replica');
+    // What a person would copy: the statements stand alone in their lines.
+    for (const line of first.stdout.split('\n').map((each) => each.trim())) {
+      if (/^(ALTER|SELECT|CREATE|GRANT)\b.*;$/.test(line)) await asSuperuser(line);
+      if (line.startsWith('Mend: restart the server')) await restart();
+    }
+    const again = /^ {2}npx nestjs-pg-listener (doctor) '(.*)'$/m.exec(first.stdout)!;
+    const second = await runCommand([again[1]!, again[2]!]);
+    expect({ code: second.code, errors: second.stdout.includes(' error ') }).toEqual({ code: 0, errors: false });
+    await asSuperuser(/CREATE TABLE orders .*;/.exec(second.stdout)![0]);
+    const next = /^ {2}npx nestjs-pg-listener (tail) '(.*)'$/m.exec(second.stdout)!;
+    const tail = commands.start([next[1]!, next[2]!]);
+    await tail.saysOnStderr('Watching *');
+    await asSuperuser(`INSERT INTO orders VALUES (1, 'new')`);
+    await waitFor(() => /^INSERT {3}public\.orders .*\n {2}id +1\n {2}status +new\n/m.test(tail.stdout), 'the change');
+    expect((await tail.end('SIGINT')).code).toBe(0);
+  });
+
+  it('finds what a role lacks, and what it prints makes it go away', async () => {
+    await asSuperuser(
+      'CREATE ROLE app LOGIN',
+      'ALTER ROLE app SET default_transaction_read_only = on',
+      'CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE keyless (id int)',
+    );
+    await (await session(url())).query('BEGIN; CREATE TABLE unfinished (id int)');
+    const before = await diagnose('app');
+    const faults = before.findings.filter(({ level }) => level === 'error');
+    expect(faults).toMatchObject([
+      { check: 'replication-right', what: expect.stringContaining('"app" lacks the attribute REPLICATION') },
+      // It may not see how long.
+      {
+        check: 'open-transaction',
+        what: expect.stringContaining('A transaction that writes has been open for a while'),
+      },
+      { check: 'read-only', what: expect.stringContaining('are read-only') },
+      { check: 'create-right', what: expect.stringContaining('"app" may not create in the database') },
+      { check: 'ownership', what: expect.stringContaining('public.keyless, public.orders') },
+    ]);
+    expect(before.code).toBe(1);
+    await follow(faults);
+    const after = await diagnose('app');
+    expect({
+      code: after.code,
+      left: faultsOf(
+        after,
+        faults.map(({ check }) => check),
+      ),
+    }).toEqual({ code: 0, left: [] });
+    // What it has had published does not break what is written.
+    await asSuperuser('INSERT INTO keyless VALUES (1)', 'UPDATE keyless SET id = 2');
+  });
+
+  it('finds what hangs, fills up and lies about, and what it prints makes it go away', async () => {
+    const hasIdleTimeout = version >= 180_000;
+    await asSuperuser(
+      'ALTER SYSTEM SET max_replication_slots = 1',
+      'ALTER SYSTEM SET max_wal_senders = 1',
+      'ALTER SYSTEM SET max_prepared_transactions = 5',
+      'ALTER SYSTEM SET max_slot_wal_keep_size = -1',
+      ...(hasIdleTimeout ? [`ALTER SYSTEM SET idle_replication_slot_timeout = '1h'`] : []),
+    );
+    await restart();
+    await asSuperuser(
+      `SELECT pg_create_logical_replication_slot('forgotten', 'pgoutput')`,
+      'CREATE TABLE log (line text); CREATE TABLE loose (id int); CREATE TABLE parts (id int) PARTITION BY LIST (id)',
+      'CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1)',
+      'CREATE PUBLICATION everything FOR TABLE log, parts WITH (publish_via_partition_root = true)',
+      'INSERT INTO log VALUES (1)',
+    );
+    await expect(asSuperuser(`UPDATE log SET line = 'x'`)).rejects.toMatchObject({ code: '55000' });
+    await session({ connectionString: url(), replication: 'database' } as ClientConfig);
+    await (await session(url())).query('BEGIN; CREATE TABLE unfinished (id int)');
+    await asSuperuser(`BEGIN; CREATE TABLE prepared (id int); PREPARE TRANSACTION 'it''s left'`);
+    await sleep(5_100);
+
+    const before = await diagnose();
+    const found = before.findings.filter(({ level }) => level !== 'ok');
+    expect(found.map(({ check, level, what }) => `${level} ${check}: ${what}`)).toEqual([
+      'error free-slots: None of 1 replication slot is free (max_replication_slots)',
+      'error free-senders: None of 1 WAL sender is free (max_wal_senders)',
+      'warning keep-size: max_slot_wal_keep_size sets no limit',
+      ...(hasIdleTimeout ? ['warning idle-timeout: idle_replication_slot_timeout is 1h'] : []),
+      expect.stringContaining('warning stale-slot: Nobody reads the slot "forgotten"'),
+      expect.stringContaining('error open-transaction: A transaction that writes has been open for '),
+      expect.stringContaining(`error prepared-transaction: The transaction 'it''s left' has been prepared for `),
+      'error replica-identity: Published without a primary key or other replica identity: public.log, public.parts_1',
+      'warning replica-identity: Without a primary key or other replica identity: public.loose',
+    ]);
+    expect(before).toMatchObject({ code: 1, errors: 5 });
+
+    const needsRestart = new Set(['free-slots', 'free-senders']);
+    await follow(found.filter(({ check }) => !needsRestart.has(check)));
+    // A slot has been dropped, so that one is free by now.
+    expect((await diagnose()).findings.filter(({ level }) => level !== 'ok')).toMatchObject([
+      { check: 'free-senders' },
+    ]);
+    await follow(found.filter(({ check }) => needsRestart.has(check)));
+    expect(await diagnose()).toMatchObject({ code: 0, errors: 0, warnings: 0 });
+    await asSuperuser(`UPDATE log SET line = 'x'`);
+  });
+
+  it('finds a slot that the server has given up, and whose it was', async () => {
+    await asSuperuser(
+      'ALTER SYSTEM RESET ALL',
+      `ALTER SYSTEM SET wal_level = 'logical'`,
+      `ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'`,
+      'SELECT pg_reload_conf()',
+      `SELECT pg_create_logical_replication_slot('lagging', 'pgoutput')`,
+      'CREATE SCHEMA nestjs_pg_listener',
+      'CREATE TABLE nestjs_pg_listener.slots (slot_name text PRIMARY KEY, service text, app text, recorded_at timestamptz)',
+      `INSERT INTO nestjs_pg_listener.slots VALUES ('lagging', 'shop-api', 'default', now())`,
+    );
+    for (let times = 0; times < 4; times++) {
+      await asSuperuser('CREATE TABLE filler (id int)', 'DROP TABLE filler', 'SELECT pg_switch_wal()');
+    }
+    await asSuperuser('CHECKPOINT');
+    const lost = faultsOf(await diagnose(), ['lost-slot']);
+    expect(lost).toMatchObject([{ level: 'warning', what: expect.stringMatching(/"lagging" \(.*service "shop-api"/) }]);
+    await follow(lost);
+    expect(faultsOf(await diagnose(), ['lost-slot'])).toEqual([]);
+  });
+
+  it('finds a synchronous standby that a listener would be taken for', async () => {
+    await asSuperuser(
+      `ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (standby_1, "nestjs-pg-listener:default")'`,
+      'SELECT pg_reload_conf()',
+    );
+    cleanUp.push(() =>
+      withClient(`${url()}?options=-c%20synchronous_commit%3Dlocal`, async (client) => {
+        await client.query('ALTER SYSTEM RESET synchronous_standby_names');
+        await client.query('SELECT pg_reload_conf()');
+        await waitFor(
+          async () => (await client.query('SHOW synchronous_standby_names')).rows[0].synchronous_standby_names === '',
+        );
+      }),
+    );
+    const levels = async (address: string): Promise<string[]> => {
+      const { stdout } = await runCommand(['doctor', address, '--json']);
+      const { findings } = JSON.parse(stdout) as Diagnosis;
+      return findings.filter(({ check }) => check === 'synchronous-standby').map(({ level }) => level);
+    };
+    await waitFor(async () => (await levels(url()))[0] === 'error', 'the finding');
+    expect(await levels(`${url()}?application_name=listener`)).toEqual(['ok']);
+  });
+
+  it('holds publications of yours against the tables that are to be listened to', async () => {
+    await asSuperuser(
+      'CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE invoices (id int PRIMARY KEY)',
+      'CREATE PUBLICATION shop FOR TABLE orders',
+    );
+    const given = async (...words: string[]): Promise<Finding[]> =>
+      (await diagnose(undefined, ...words)).findings.filter(({ check }) => check === 'given-publications');
+    expect(await given('--publication', 'shop', '--table', 'orders')).toMatchObject([{ level: 'ok' }]);
+    expect(await given('--publication', 'shop', '--table', 'invoices')).toMatchObject([
+      { level: 'error', what: expect.stringContaining('ALTER PUBLICATION "shop" ADD TABLE "public"."invoices";') },
+    ]);
+    expect(await given('--publication', 'no_such', '--table', 'orders')).toMatchObject([
+      { level: 'error', mend: [{ step: expect.stringContaining('CREATE PUBLICATION "no_such" FOR TABLE') }] },
+    ]);
+  });
+
+  const pooler = findPgBouncer();
+  const isMissing = 'missing' in pooler;
+  (isMissing ? it.skip : it)(`finds a pooler${isMissing ? ` (not tried: ${pooler.missing})` : ''}`, async () => {
+    expect((await diagnose()).findings.filter(({ check }) => check === 'pooler')).toEqual([]);
+    if ('missing' in pooler) return;
+    const running = await startPgBouncer(pooler.program, server.port, await freePort());
+    cleanUp.push(() => running.stop());
+    const address = new URL(url());
+    address.port = String(running.port);
+    const { code, stdout } = await runCommand(['doctor', address.toString(), '--json']);
+    const { findings } = JSON.parse(stdout) as Diagnosis;
+    expect(findings.filter(({ check }) => ['pooler', 'replication-protocol'].includes(check))).toMatchObject([
+      { level: 'error', what: expect.stringContaining('A connection pooler seems to stand before') },
+      { level: 'warning', what: expect.stringContaining('pooler') },
+    ]);
+    expect(code).toBe(1);
+  });
+
+  it('says what keeps it from connecting, and shows no password', async () => {
+    const closed = await runCommand([
+      'doctor',
+      `postgresql://app:hunter2@127.0.0.1:${await freePort()}/shop`,
+      '--json',
+    ]);
+    expect(JSON.parse(closed.stdout)).toMatchObject({
+      errors: 1,
+      findings: [{ check: 'connection', level: 'error', what: expect.stringContaining('ECONNREFUSED') }],
+    });
+    const address = new URL(url());
+    address.password = 'hunter2';
+    const open = await runCommand(['doctor', address.toString()]);
+    expect(open.stdout).toContain('npx nestjs-pg-listener tail URL');
+    expect(closed.output + open.output).not.toContain('hunter2');
+  });
+
+  it('changes nothing', async () => {
+    await asSuperuser('CREATE TABLE orders (id int PRIMARY KEY)');
+    const look = (): Promise<unknown[]> =>
+      db.query(
+        `SELECT (SELECT count(*) FROM pg_class)::int AS tables, (SELECT count(*) FROM pg_publication)::int AS publications,
+                (SELECT count(*) FROM pg_replication_slots)::int AS slots, txid_current_if_assigned() AS xid`,
+      );
+    const before = await look();
+    await diagnose();
+    expect(await look()).toEqual(before);
+  });
+});
