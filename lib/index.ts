@@ -10,6 +10,8 @@ export { OnLogicalMessage } from './decorators/on-logical-message.decorator.js';
 export { OnSchemaChange } from './decorators/on-schema-change.decorator.js';
 export { InjectChanges, InjectPgListener, InjectPgListenerConfig } from './decorators/inject.decorators.js';
 
+export { isPgListenerContext } from './enhancers/execution-context.js';
+
 export { changesOf, hasDelete, hasInsert, hasTruncate, hasUpdate } from './changes/transaction-filter.js';
 
 export {
@@ -50,6 +52,13 @@ export type {
   TransactionalContext,
 } from './interfaces/handler.interface.js';
 export type {
+  StandardSchemaIssue,
+  StandardSchemaProps,
+  StandardSchemaResult,
+  StandardSchemaV1,
+  ValidatedChange,
+} from './interfaces/standard-schema.interface.js';
+export type {
   HandlerOverride,
   LimitsOptions,
   OnExhausted,
@@ -78,7 +87,12 @@ export { PgListenerError, type PgListenerErrorDetails } from './errors/pg-listen
 export { DecodeError } from './errors/decode.error.js';
 export { PgListenerConfigError, type ConfigFault } from './errors/config.error.js';
 export { DuplicateAppError, LifecycleError, UnknownAppError } from './errors/app.error.js';
-export { HandlerDefinitionError, TablePatternError } from './errors/handler.error.js';
+export {
+  GuardRefusalError,
+  HandlerDefinitionError,
+  RowSchemaError,
+  TablePatternError,
+} from './errors/handler.error.js';
 export { EffectsInterruptedError, TransactionMisuseError } from './errors/effects.error.js';
 export { HandlerHaltError, ParkedFilterError, ParkingError, SpillError } from './errors/delivery.error.js';
 export { HaltApp, ParkChange, RetryChange, SkipChange, type VerdictDetails } from './errors/verdict.error.js';

@@ -1,5 +1,6 @@
 import { Global, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
+import { HandlerEnhancers } from './enhancers/handler-enhancers.js';
 import { PgListenerExplorer } from './pg-listener.explorer.js';
 import { PgListenerOrchestrator } from './pg-listener.orchestrator.js';
 import { FeatureRegistry, PgListenerConfigRegistry, PgListenerRegistry } from './pg-listener.registry.js';
@@ -12,6 +13,7 @@ import { FeatureRegistry, PgListenerConfigRegistry, PgListenerRegistry } from '.
     PgListenerRegistry,
     PgListenerConfigRegistry,
     FeatureRegistry,
+    HandlerEnhancers,
     PgListenerExplorer,
     PgListenerOrchestrator,
   ],

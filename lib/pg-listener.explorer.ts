@@ -5,14 +5,15 @@ import { ON_EXHAUSTED, readConcurrency, readRetry } from './configs/config.resol
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
 import { TablePattern } from './changes/table-pattern.js';
 import { handlersOf } from './decorators/handler-metadata.js';
+import { HandlerEnhancers, type EnhancedHandler } from './enhancers/handler-enhancers.js';
 import { HandlerDefinitionError } from './errors/handler.error.js';
 import { PgListenerError } from './errors/pg-listener.error.js';
 import type { Operation } from './interfaces/change.interface.js';
-import type { HandlerDefinition, HandlerMetadata } from './interfaces/handler-definition.interface.js';
+import type { HandlerDefinition, HandlerMetadata, HandlerMethod } from './interfaces/handler-definition.interface.js';
+import type { StandardSchemaV1 } from './interfaces/standard-schema.interface.js';
 import { DEFAULT_APP_NAME } from './pg-listener.constants.js';
 
 type InstanceWrapper = ReturnType<DiscoveryService['getProviders']>[number];
-type Method = HandlerDefinition['callback'];
 
 /** A decorated method, before it is held against its app's configuration. */
 interface Finding {
@@ -21,11 +22,14 @@ interface Finding {
   readonly instance: object;
   readonly className: string;
   readonly methodName: string;
+  /** The method as its class has it. */
+  readonly declared: object;
   readonly id: string;
 }
 
 interface Explored {
   readonly definition: HandlerDefinition;
+  readonly handler: EnhancedHandler;
   /** Class, method and module, for error texts. */
   readonly place: string;
   readonly isEnabled: boolean;
@@ -43,6 +47,7 @@ export class PgListenerExplorer {
   constructor(
     private readonly discovery: DiscoveryService,
     private readonly scanner: MetadataScanner,
+    private readonly enhancers: HandlerEnhancers,
   ) {}
 
   /** @throws HandlerDefinitionError */
@@ -60,13 +65,15 @@ export class PgListenerExplorer {
       }
       const override = config.handlers[finding.id];
       const definition = this.define(finding, app, override);
-      mistakes.push(...this.mistakesOf(finding, definition).map((mistake) => `${place} ${mistake}`));
+      const handler = enhancedHandler(finding, config);
+      const mine = [...this.enhancers.mistakesOf(handler), ...mistakesOf(finding, definition)];
+      mistakes.push(...mine.map((mistake) => `${place} ${mistake}`));
       const key = `${app}\0${definition.id}`;
       const twin = handlers.get(key);
       if (override !== undefined) mistakes.push(...overrideMistakes(definition, override));
       if (twin !== undefined) mistakes.push(twinMistake({ definition, place }, twin));
       const isEnabled = override?.enabled ?? finding.metadata.options.enabled ?? true;
-      handlers.set(key, { definition, place, isEnabled });
+      handlers.set(key, { definition, handler, place, isEnabled });
     }
     for (const config of configs.values()) {
       for (const id of Object.keys(config.handlers)) {
@@ -76,9 +83,14 @@ export class PgListenerExplorer {
     if (mistakes.length > 0) throw new HandlerDefinitionError(mistakes);
     const all = [...handlers.values()];
     return {
-      enabled: all.filter(({ isEnabled }) => isEnabled).map(({ definition }) => definition),
+      enabled: all.filter(({ isEnabled }) => isEnabled).map((each) => this.enhanced(each)),
       disabled: all.filter(({ isEnabled }) => !isEnabled).map(({ definition }) => definition),
     };
+  }
+
+  private enhanced({ definition, handler }: Explored): HandlerDefinition {
+    const enhance = this.enhancers.enhance(handler);
+    return enhance === undefined ? definition : { ...definition, enhance, callback: enhance(definition.callback) };
   }
 
   private *findings(): Generator<Finding> {
@@ -99,7 +111,7 @@ export class PgListenerExplorer {
         if (typeof (instance as Record<string, unknown>)[methodName] !== 'function') continue;
         for (const [index, metadata] of handlersOf(prototype, methodName).entries()) {
           const id = metadata.options.id ?? `${className}.${methodName}${index === 0 ? '' : `#${index + 1}`}`;
-          yield { metadata, wrapper, instance, className, methodName, id };
+          yield { metadata, wrapper, instance, className, methodName, declared, id };
         }
       }
     }
@@ -122,35 +134,40 @@ export class PgListenerExplorer {
       concurrency: override?.concurrency ?? metadata.options.concurrency,
       batch: metadata.options.batch,
       transactional: metadata.options.transactional === true,
+      schema: metadata.options.schema,
       retry: { ...metadata.options.retry, ...override?.retry },
       onExhausted: override?.onExhausted ?? metadata.options.onExhausted,
       instance,
       methodName,
-      callback: (instance as Record<string, Method>)[methodName]!,
+      callback: (instance as Record<string, HandlerMethod>)[methodName]!,
     };
   }
+}
 
-  private mistakesOf({ metadata, wrapper }: Finding, definition: HandlerDefinition): string[] {
-    const mistakes: string[] = [];
-    if (!wrapper.isDependencyTreeStatic() || wrapper.isTransient) {
-      mistakes.push('is request-scoped or transient; a handler outlives requests, so its provider must be a singleton');
-    }
-    const reader = new OptionReader();
-    reader.object('options', metadata.options, OPTIONS);
-    reader.boolean('enabled', metadata.options.enabled, true);
-    reader.boolean('transactional', metadata.options.transactional, false);
-    readId(reader, metadata.options.id);
-    readRetry(reader, 'retry', metadata.options.retry);
-    reader.oneOf('onExhausted', metadata.options.onExhausted, 'block', ON_EXHAUSTED);
-    readConcurrency(reader, 'concurrency', metadata.options.concurrency);
-    readBatch(reader, metadata.options.batch);
-    reader.strings('whenChanged', metadata.options.whenChanged);
-    if (metadata.options.oldRecord !== 'full') reader.strings('oldRecord', metadata.options.oldRecord);
-    mistakes.push(...reader.faults.map(({ path, problem }) => `has an invalid option: ${path} ${problem}`));
-    if ('tables' in metadata) mistakes.push(...tableMistakes(metadata, definition));
-    if (metadata.kind !== 'table') mistakes.push(...plainMistakes(definition));
-    return mistakes;
-  }
+function enhancedHandler(finding: Finding, { globalEnhancers }: PgListenerConfig): EnhancedHandler {
+  const { metadata, wrapper, instance, methodName, declared } = finding;
+  const isBatch = metadata.options.batch !== undefined;
+  return { target: instance.constructor, wrapper, instance, methodName, declared, isBatch, isGlobal: globalEnhancers };
+}
+
+function mistakesOf({ metadata }: Finding, definition: HandlerDefinition): string[] {
+  const mistakes: string[] = [];
+  const reader = new OptionReader();
+  reader.object('options', metadata.options, OPTIONS);
+  reader.boolean('enabled', metadata.options.enabled, true);
+  reader.boolean('transactional', metadata.options.transactional, false);
+  readId(reader, metadata.options.id);
+  readRetry(reader, 'retry', metadata.options.retry);
+  reader.oneOf('onExhausted', metadata.options.onExhausted, 'block', ON_EXHAUSTED);
+  readConcurrency(reader, 'concurrency', metadata.options.concurrency);
+  readBatch(reader, metadata.options.batch);
+  reader.strings('whenChanged', metadata.options.whenChanged);
+  if (metadata.options.oldRecord !== 'full') reader.strings('oldRecord', metadata.options.oldRecord);
+  readSchema(reader, metadata.options.schema);
+  mistakes.push(...reader.faults.map(({ path, problem }) => `has an invalid option: ${path} ${problem}`));
+  if ('tables' in metadata) mistakes.push(...tableMistakes(metadata, definition));
+  if (metadata.kind !== 'table') mistakes.push(...plainMistakes(definition));
+  return mistakes;
 }
 
 const OPTIONS = [
@@ -164,7 +181,17 @@ const OPTIONS = [
   'transactional',
   'whenChanged',
   'oldRecord',
+  'schema',
 ];
+
+function readSchema(reader: OptionReader, schema: unknown): void {
+  if (schema === undefined) return;
+  // Those of arktype are functions.
+  const isObject = (typeof schema === 'object' && schema !== null) || typeof schema === 'function';
+  const standard = isObject ? (schema as Partial<StandardSchemaV1>)['~standard'] : undefined;
+  if (standard?.version === 1 && typeof standard.validate === 'function') return;
+  reader.fault('schema', `is ${kindOf(schema)} that is no Standard Schema; one of zod, valibot, arktype is wanted`);
+}
 
 function readId(reader: OptionReader, id: unknown): void {
   if (id === undefined || (typeof id === 'string' && id !== '')) return;
@@ -180,12 +207,13 @@ function readBatch(reader: OptionReader, batch: unknown): void {
 
 /** Of a handler of whole transactions, messages or schema changes. */
 function plainMistakes(definition: HandlerDefinition): string[] {
-  const { kind, whenChanged, oldRecord, concurrency, batch, onExhausted, transactional } = definition;
+  const { kind, whenChanged, oldRecord, concurrency, batch, schema, onExhausted, transactional } = definition;
   const mistakes: string[] = [];
   if (whenChanged.length > 0) mistakes.push('asks for `whenChanged`, which is for updates of @OnTableChange');
   if (oldRecord.length > 0) mistakes.push('asks for `oldRecord`, which is for @OnTableChange');
   if (concurrency !== undefined) mistakes.push('asks for `concurrency`, which needs rows with keys: @OnTableChange');
   if (batch !== undefined) mistakes.push('asks for `batch`, which is for @OnTableChange');
+  if (schema !== undefined) mistakes.push('asks for `schema`, which is for rows: @OnTableChange');
   if (kind === 'transaction' && onExhausted === 'park') {
     mistakes.push("asks for onExhausted 'park'; a whole transaction cannot be parked: use 'block', 'skip' or 'halt'");
   }

@@ -106,6 +106,10 @@ export class Insert extends ChangeEvent implements InsertChange<Row> {
   ) {
     super(transaction, relation, place);
   }
+  /** @internal The same change with another row: other handlers have this one. */
+  withRecord(record: Row): Insert {
+    return new Insert(this.transaction, this.relation, this, record);
+  }
   protected body(): Record<string, unknown> {
     return { record: this.record };
   }
@@ -142,6 +146,21 @@ export class Update extends ChangeEvent implements UpdateChange<Row> {
     return new Update(transaction, relation, this, whole, oldRecord, changedColumns, left, rowKey, read);
   }
 
+  /** @internal The same change with another row: other handlers have this one. */
+  withRecord(record: Row): Update {
+    const { transaction, relation, oldRecord, changedColumns, unchangedToast, rowKey, rereadToast } = this;
+    return new Update(
+      transaction,
+      relation,
+      this,
+      record,
+      oldRecord,
+      changedColumns,
+      unchangedToast,
+      rowKey,
+      rereadToast,
+    );
+  }
   protected body(): Record<string, unknown> {
     const { record, oldRecord, changedColumns, unchangedToast, rereadToast } = this;
     return { record, oldRecord, changedColumns, unchangedToast, rereadToast };

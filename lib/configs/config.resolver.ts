@@ -23,6 +23,7 @@ const KNOWN = [
   'binary',
   'toast',
   'types',
+  'globalEnhancers',
   'limits',
   'autoStart',
   'enabled',
@@ -84,6 +85,7 @@ export function resolveConfig(name: string, options: unknown): PgListenerConfig 
     binary: reader.boolean('binary', given['binary'], false),
     toast: reader.oneOf('toast', given['toast'], 'omit', TOAST),
     types: readTypesOption(reader, given['types']),
+    globalEnhancers: reader.boolean('globalEnhancers', given['globalEnhancers'], false),
     limits: {
       changes: reader.number('limits.changes', limits['changes'], 10_000, { min: 1 }),
       bytes: reader.number('limits.bytes', limits['bytes'], 16 * 1024 * 1024, { min: 1024 }),

@@ -57,6 +57,8 @@ export interface ResolvedConfig {
   readonly binary: boolean;
   readonly toast: UnchangedToast;
   readonly types: ResolvedTypes;
+  /** Whether the application's global guards, pipes, interceptors and filters are for handlers too. */
+  readonly globalEnhancers: boolean;
   readonly limits: { readonly changes: number; readonly bytes: number };
   readonly autoStart: boolean;
   readonly enabled: boolean;
@@ -89,6 +91,7 @@ export class PgListenerConfig implements ResolvedConfig {
   readonly binary!: boolean;
   readonly toast!: UnchangedToast;
   readonly types!: ResolvedTypes;
+  readonly globalEnhancers!: boolean;
   readonly limits!: { readonly changes: number; readonly bytes: number };
   readonly autoStart!: boolean;
   readonly enabled!: boolean;

@@ -14,13 +14,14 @@ import type {
   HandlerDecorator,
   HandlerOptions,
 } from '../interfaces/handler.interface.js';
+import type { StandardSchemaV1, ValidatedChange } from '../interfaces/standard-schema.interface.js';
 import type { AppName, RowOf, TableSelector } from '../interfaces/table.interface.js';
 import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
 import { selectedTables } from './selected-tables.js';
 
 /** A bare literal type would make TypeScript try the overload first ("specialized signature"). */
 type Only<O extends Operation> = O;
-type Options1<Row> = HandlerOptions<Row, AppName, undefined, false>;
+type Options1<Row> = HandlerOptions<Row, AppName, undefined, false, StandardSchemaV1<any, Row> | undefined>;
 type Names = string | readonly string[];
 
 export interface OnTableChange {
@@ -31,11 +32,12 @@ export interface OnTableChange {
     const App extends AppName = 'default',
     Batch extends BatchOptions | undefined = undefined,
     const Tx extends boolean = false,
+    Schema extends StandardSchemaV1<any, any> | undefined = undefined,
   >(
     table: S,
     operations?: O | readonly O[],
-    options?: HandlerOptions<RowOf<S, App>, App, Batch, Tx>,
-  ): HandlerDecorator<Delivered<ChangeOf<RowOf<S, App>, O>, Batch>, ContextOf<Tx>>;
+    options?: HandlerOptions<RowOf<S, App>, App, Batch, Tx, Schema>,
+  ): HandlerDecorator<Delivered<ValidatedChange<RowOf<S, App>, O, Schema>, Batch>, ContextOf<Tx>>;
   /** Row type given: TypeScript cannot infer the rest then, so the operations are spelled out here. */
   <Row>(table: Names, operation: Only<'insert'>, options?: Options1<Row>): HandlerDecorator<InsertChange<Row>>;
   <Row>(table: Names, operation: Only<'update'>, options?: Options1<Row>): HandlerDecorator<UpdateChange<Row>>;

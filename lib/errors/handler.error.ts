@@ -21,3 +21,46 @@ export class TablePatternError extends PgListenerError {
     });
   }
 }
+
+/** A guard has refused a change: a failure, which the handler's policy decides about. `cause` is what the guard threw. @publicApi */
+export class GuardRefusalError extends PgListenerError {
+  readonly code = 'PG_LISTENER_GUARD_REFUSAL';
+  /** Name of the guard's class. */
+  declare readonly guard: string;
+
+  constructor(guard: string, cause: unknown) {
+    super(`The guard ${guard} refuses it`, {
+      cause,
+      hint: 'a refused change has failed. Let the guard throw SkipChange to pass it over; one that is about requests returns true where isPgListenerContext(context).',
+    });
+    Object.defineProperty(this, 'guard', { value: guard });
+  }
+
+  override get fatal(): boolean {
+    return false;
+  }
+}
+
+/** What a schema finds wrong, in the words of its library. */
+interface RowIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+/** A row that the handler's `schema` does not take. No other try mends that: the attempts count as used up. @publicApi */
+export class RowSchemaError extends PgListenerError {
+  readonly code = 'PG_LISTENER_ROW_SCHEMA';
+  /** As the schema's library tells them; they may hold values of the row, which the message does not. */
+  declare readonly issues: readonly RowIssue[];
+
+  constructor(table: string, columns: readonly string[], issues: readonly RowIssue[], hint: string) {
+    const where = columns.length === 0 ? '' : `: ${columns.join(', ')}`;
+    super(`A row of ${table} does not fit the handler's schema${where}`, { hint });
+    // Not enumerable: whoever logs the error must not log values of the row.
+    Object.defineProperty(this, 'issues', { value: issues });
+  }
+
+  override get fatal(): boolean {
+    return false;
+  }
+}

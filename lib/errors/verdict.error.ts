@@ -54,3 +54,13 @@ export class HaltApp extends Verdict {
     super('The handler halts the app', details);
   }
 }
+
+const VERDICTS = new Set(
+  ['RETRY_CHANGE', 'PARK_CHANGE', 'SKIP_CHANGE', 'HALT_APP'].map((each) => `PG_LISTENER_${each}`),
+);
+
+/** Whether a handler, or what stands around it, has decided itself what becomes of the change. */
+export function isVerdict(thrown: unknown): boolean {
+  const code = (thrown as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' && VERDICTS.has(code);
+}

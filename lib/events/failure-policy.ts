@@ -30,7 +30,8 @@ export type FailureDecision =
 
 /**
  * Decides about a failed attempt; pure. What the handler threw may decide itself (`RetryChange`, `ParkChange`,
- * `SkipChange`, `HaltApp`); else its attempts are counted, and then its policy decides.
+ * `SkipChange`, `HaltApp`); else its attempts are counted, and then its policy decides: at once about a row that does not
+ * fit the handler's schema.
  *
  * @param attempt the one that failed, from 1
  */
@@ -54,7 +55,8 @@ export function decideFailure(
     case 'PG_LISTENER_HALT_APP':
       return { action: 'halt', isVerdict: true };
   }
-  if (attempt < retry.attempts) return { action: 'retry', delayMs, isExhausted: false, isAttempt: true };
+  if (attempt < retry.attempts && !isInvalidRow(error))
+    return { action: 'retry', delayMs, isExhausted: false, isAttempt: true };
   if (onExhausted === 'block') return { action: 'retry', delayMs, isExhausted: true, isAttempt: true };
   return { action: onExhausted, isVerdict: false };
 }
@@ -81,6 +83,11 @@ export function delayAfter(tries: number, retry: RetryPolicy, random: () => numb
 /** Whether the handler is not to blame, and nothing of the call has happened. */
 export function isInterruption(error: unknown): boolean {
   return verdictOf(error) === 'PG_LISTENER_EFFECTS_INTERRUPTED';
+}
+
+/** Whether the row does not fit the handler's schema: it fits no better at another try. */
+function isInvalidRow(error: unknown): boolean {
+  return verdictOf(error) === 'PG_LISTENER_ROW_SCHEMA';
 }
 
 /** Whether the handler asks for parking. */

@@ -1,14 +1,15 @@
-import { isObservable, lastValueFrom } from 'rxjs';
 import type { RowChange } from '../changes/change.js';
 import type { CommittedTransaction, TransactionInfo } from '../changes/transaction.js';
 import { placeOfCommit } from '../changes/wal-position.js';
 import type { RoutedTable } from '../interfaces/transaction-sink.interface.js';
-import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
+import type { HandlerDefinition, HandlerMethod } from '../interfaces/handler-definition.interface.js';
 import type { PgListenerContext, TransactionalContext } from '../interfaces/handler.interface.js';
 import type { OnExhausted } from '../interfaces/pg-listener-options.interface.js';
 import type { EffectPlace } from '../interfaces/effects-store.interface.js';
 import { failedItems } from './lanes/batch-results.js';
 import type { RetryPolicy } from './failure-policy.js';
+import { withSchema } from './row-schema.js';
+import { isPromise, settledResult } from './settled-result.js';
 import type { TransactionalCalls } from './effects/transactional-calls.js';
 import type { Transaction } from '../interfaces/transaction.interface.js';
 import type { ToastFiller } from './toast-filler.js';
@@ -50,6 +51,8 @@ export class HandlerRunner {
   effects: TransactionalCalls | null = null;
   private lastTransaction: TransactionInfo | undefined;
   private lastContext!: PgListenerContext;
+  /** The user's method, behind what was asked for around it. */
+  private readonly method: HandlerMethod;
 
   constructor(
     readonly definition: HandlerDefinition,
@@ -58,6 +61,8 @@ export class HandlerRunner {
     this.id = definition.id;
     this.retry = { ...handling.retry, ...definition.retry };
     this.onExhausted = definition.onExhausted ?? handling.onExhausted;
+    const { callback, schema, batch } = definition;
+    this.method = schema === undefined ? callback : withSchema(schema, batch !== undefined, callback);
   }
 
   /** Whether the change has to wait behind one that is parked. */
@@ -136,14 +141,7 @@ export class HandlerRunner {
   }
 
   private invoke(payload: unknown, context: PgListenerContext | TransactionalContext): unknown {
-    const { callback, instance } = this.definition;
-    const result = callback.call(instance, payload, context);
-    if (result === undefined || result === null || typeof result !== 'object') return result;
-    if (Object.getPrototypeOf(result) === Promise.prototype) return result;
-    // Other thenables, such as query builders and promises of a class of their own, may settle twice or at once; a promise of them does not.
-    if (typeof (result as PromiseLike<unknown>).then === 'function') return new Promise((settle) => settle(result));
-    if (isObservable(result)) return lastValueFrom(result, { defaultValue: undefined });
-    return result;
+    return settledResult(this.method.call(this.definition.instance, payload, context));
   }
 
   /** One object serves all first attempts in a transaction. */
@@ -165,8 +163,4 @@ function fillWhole(toast: ToastFiller, payload: unknown, signal: AbortSignal): u
 function refuseFailed(result: unknown): undefined {
   const failures = failedItems(result, ONE_ITEM);
   if (failures !== null) throw failures.get(ONE_ITEM[0]);
-}
-
-export function isPromise(result: unknown): result is Promise<unknown> {
-  return typeof result === 'object' && result !== null && Object.getPrototypeOf(result) === Promise.prototype;
 }

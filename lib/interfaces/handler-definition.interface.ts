@@ -1,6 +1,9 @@
 import type { Operation } from './change.interface.js';
 import type { BatchOptions } from './handler.interface.js';
 import type { OnExhausted, RetryOptions } from './pg-listener-options.interface.js';
+import type { StandardSchemaV1 } from './standard-schema.interface.js';
+
+export type HandlerMethod = (this: object, payload: unknown, context: unknown) => unknown;
 
 /** What a decorator stores on the method, one entry for each decorator. */
 export type HandlerMetadata =
@@ -31,6 +34,7 @@ export interface StoredHandlerOptions {
   readonly concurrency?: number;
   readonly batch?: BatchOptions;
   readonly transactional?: boolean;
+  readonly schema?: StandardSchemaV1;
 }
 
 /** A decorated method that was found in the application, with everything resolved. */
@@ -57,5 +61,10 @@ export interface HandlerDefinition {
   readonly onExhausted: OnExhausted | undefined;
   readonly instance: object;
   readonly methodName: string;
-  readonly callback: (payload: unknown, context: unknown) => unknown;
+  /** What is called, with `instance` for `this`: the method itself, or what `enhance` makes of it. */
+  readonly callback: HandlerMethod;
+  /** Puts guards, pipes, interceptors, filters and scope around a method; undefined: the handler has none of them. */
+  readonly enhance?: ((method: HandlerMethod) => HandlerMethod) | undefined;
+  /** Before all of them: the row has to fit. */
+  readonly schema?: StandardSchemaV1 | undefined;
 }

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import type { RetryOptions, OnExhausted } from './pg-listener-options.interface.js';
+import type { StandardSchemaV1 } from './standard-schema.interface.js';
 import type { TransactionContext } from './transaction.interface.js';
 
 export interface BatchOptions {
@@ -29,7 +30,13 @@ export interface TransactionalContext extends PgListenerContext {
   readonly client: PoolClient;
 }
 
-export interface HandlerOptions<Row = any, App = string, Batch = BatchOptions | undefined, Tx = boolean> {
+export interface HandlerOptions<
+  Row = any,
+  App = string,
+  Batch = BatchOptions | undefined,
+  Tx = boolean,
+  Schema = StandardSchemaV1<any, any> | undefined,
+> {
   /** Unique in an app. Kept with progress and parked work: rename with care. Default: `Class.method`. */
   readonly id?: string;
   /** Default: `'default'`. */
@@ -51,6 +58,11 @@ export interface HandlerOptions<Row = any, App = string, Batch = BatchOptions | 
    * that the change is done; what comes again is not handled again. @default false
    */
   readonly transactional?: Tx;
+  /**
+   * A Standard Schema (zod, valibot, arktype) that the row of an insert or update has to fit. What it makes of the row is
+   * the `record` that the handler gets; a row that does not fit goes to `onExhausted` at once.
+   */
+  readonly schema?: Schema;
   /** Overrides the app's `retry`, option by option. */
   readonly retry?: RetryOptions;
   /** Overrides the app's `onExhausted`. */

@@ -153,6 +153,12 @@ export interface PgListenerAppOptions {
    * for `{ rich: true }`, makes structures of what that leaves as text.
    */
   readonly types?: 'rich' | TypesOptions;
+  /**
+   * Whether the application's global guards, pipes, interceptors and filters (`APP_GUARD`, `useGlobalPipes()` and their
+   * like) are put around this app's handlers too. Most are written for requests: a guard that looks for a user refuses
+   * every change. @default false
+   */
+  readonly globalEnhancers?: boolean;
   readonly limits?: LimitsOptions;
   /** False: `PgListener.start()` starts the stream. @default true */
   readonly autoStart?: boolean;

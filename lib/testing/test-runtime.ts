@@ -9,7 +9,7 @@ import { ParkedRedriver } from '../events/parked/parked-redriver.js';
 import { MemoryEffectsStore } from './memory-effects.store.js';
 import { MemoryParkedStore } from './memory-parked.store.js';
 import type { EventsDispatcher } from '../events/events.dispatcher.js';
-import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
+import type { HandlerDefinition, HandlerMethod } from '../interfaces/handler-definition.interface.js';
 import type { ListenerRuntime } from '../interfaces/listener-runtime.interface.js';
 import type { PgListenerState, PgListenerStats, PgListenerStatus } from '../interfaces/status.interface.js';
 import { formatLsn } from '../protocol/lsn.js';
@@ -183,14 +183,19 @@ export class TestRuntime implements ListenerRuntime {
   }
 
   private withRecord(definition: HandlerDefinition): HandlerDefinition {
-    const { id, methodName } = definition;
+    const { id, methodName, enhance } = definition;
     const record = (attempt: number): void => void (attempt === 1 && this.called.push(id));
+    // By its name: the test may have put a spy there.
+    const byName: HandlerMethod = function (this: object, ...parameters: unknown[]) {
+      return (this as Record<string, (...given: unknown[]) => unknown>)[methodName]!(...parameters);
+    };
+    Object.defineProperty(byName, 'name', { value: methodName });
+    const method = enhance?.(byName) ?? byName;
     return {
       ...definition,
       callback(payload, context) {
         record((context as { attempt: number }).attempt);
-        // By its name: the test may have put a spy there.
-        return (this as unknown as Record<string, HandlerDefinition['callback']>)[methodName]!(payload, context);
+        return method.call(this, payload, context);
       },
     };
   }

@@ -1,15 +1,6 @@
 import 'reflect-metadata';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import {
-  Controller,
-  Inject,
-  Injectable,
-  Module,
-  Scope,
-  type DynamicModule,
-  type Provider,
-  type Type,
-} from '@nestjs/common';
+import { Controller, Injectable, Module, Scope, type DynamicModule, type Provider, type Type } from '@nestjs/common';
 import { LazyModuleLoader } from '@nestjs/core';
 import { Test, type TestingModule } from '@nestjs/testing';
 import {
@@ -57,8 +48,10 @@ describe('at boot', () => {
     controllers: Type[] = [],
   ): Promise<TestingModule> {
     const module = await Test.createTestingModule({ imports, providers, controllers }).setLogger(logs).compile();
+    await module.init();
+    // Nest 11 rejects again at the close of what has not initialised; nothing is open then.
     opened.push(module);
-    return module.init();
+    return module;
   }
 
   /** Boots with a listener that the test can feed. */
@@ -77,8 +70,8 @@ describe('at boot', () => {
       .useValue(listener)
       .setLogger(logs)
       .compile();
-    opened.push(module);
     await module.init();
+    opened.push(module);
     await listener.start();
     return listener;
   }
@@ -218,31 +211,14 @@ describe('at boot', () => {
     }
   });
 
-  it.each([
-    ['request-scoped', Scope.REQUEST],
-    ['transient', Scope.TRANSIENT],
-  ])('a %s handler is a mistake, also by what it injects', async (_name, scope) => {
-    @Injectable({ scope })
+  it('a transient handler is a mistake', async () => {
+    @Injectable({ scope: Scope.TRANSIENT })
     class Direct {
       @OnTableChange('orders', 'insert')
       onCreated(): void {}
     }
-    const direct = await failure(HandlerDefinitionError, boot([PgListenerModule.forRoot(OFF)], [Direct]));
-    expect(direct.mistakes).toEqual([expect.stringMatching(/^Direct.onCreated .* must be a singleton$/)]);
-    if (scope === Scope.TRANSIENT) return; // a singleton has a transient dependency for itself
-    @Injectable({ scope })
-    class PerRequest {}
-    @Injectable()
-    class Indirect {
-      constructor(@Inject(PerRequest) readonly dependency: PerRequest) {}
-      @OnTableChange('orders', 'insert')
-      onCreated(): void {}
-    }
-    const indirect = await failure(
-      HandlerDefinitionError,
-      boot([PgListenerModule.forRoot(OFF)], [PerRequest, Indirect]),
-    );
-    expect(indirect.mistakes).toEqual([expect.stringMatching(/^Indirect.onCreated .* must be a singleton$/)]);
+    const { mistakes } = await failure(HandlerDefinitionError, boot([PgListenerModule.forRoot(OFF)], [Direct]));
+    expect(mistakes).toEqual([expect.stringMatching(/^Direct.onCreated .* is transient; use Scope\.REQUEST/)]);
   });
 
   it('one class that two modules provide is a mistake: each change would be handled twice', async () => {

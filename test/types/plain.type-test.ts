@@ -16,8 +16,10 @@ import {
   type PgListenerContext,
   type LogicalMessage,
   type SchemaChange,
+  type StandardSchemaV1,
   type Transaction,
   type TransactionalContext,
+  type ValidatedChange,
 } from 'nestjs-pg-listener';
 interface Order {
   id: number;
@@ -27,7 +29,13 @@ class OrderEntity {
   id!: number;
   status!: string;
 }
+interface ParsedOrder {
+  id: number;
+  status: 'new' | 'paid';
+  at: Date;
+}
 const Orders = table<Order>('orders');
+declare const parsed: StandardSchemaV1<unknown, ParsedOrder>;
 @Injectable()
 export class Good {
   @OnTableChange('orders', 'insert') a(c: InsertChange<Order>) {
@@ -109,6 +117,38 @@ export class Good {
   }
   @OnTableChange('invoices', 'insert', { app: 'billing' }) o(c: InsertChange<Order>) {
     void c;
+  }
+  @OnTableChange(Orders, 'insert', { schema: parsed }) p(c: InsertChange<ParsedOrder>) {
+    return c.record.at.getTime();
+  }
+  @OnTableChange('orders', ['insert', 'update'], { schema: parsed }) q(
+    c: InsertChange<ParsedOrder> | UpdateChange<ParsedOrder>,
+  ) {
+    void c;
+  }
+  @OnTableChange(Orders, ['update', 'delete'], { schema: parsed }) r(
+    c: ValidatedChange<Order, 'update', typeof parsed> | DeleteChange<Order>,
+  ) {
+    return c.operation === 'update' ? [c.record.at, c.oldRecord?.status?.length] : [];
+  }
+  @OnTableChange(Orders, 'insert', { schema: parsed, batch: { size: 9 }, transactional: true }) s(
+    cs: readonly InsertChange<ParsedOrder>[],
+    x: TransactionalContext,
+  ) {
+    void cs;
+    void x;
+  }
+  @OnTableChange<ParsedOrder>('orders', 'insert', { schema: parsed }) t(c: InsertChange<ParsedOrder>) {
+    void c;
+  }
+  @OnTableChange(Orders, 'insert', { schema: parsed }) u(
+    c: InsertChange<ParsedOrder>,
+    x: PgListenerContext,
+    y: number,
+  ) {
+    void c;
+    void x;
+    void y;
   }
 }
 @Injectable()
@@ -202,6 +242,26 @@ export class Bad {
   // @ts-expect-error a row where the change comes
   @OnTableChange(Orders, 'insert') o(row: Order) {
     void row;
+  }
+  // @ts-expect-error the row as it is before its schema
+  @OnTableChange(Orders, 'insert', { schema: parsed }) p(c: InsertChange<Order & { raw: true }>) {
+    void c;
+  }
+  // @ts-expect-error what the schema makes has no such column
+  @OnTableChange(Orders, 'insert', { schema: parsed }) q(c: InsertChange<{ nope: 1 }>) {
+    void c;
+  }
+  // @ts-expect-error the old row has not been through the schema
+  @OnTableChange(Orders, 'update', { schema: parsed }) r(c: UpdateChange<ParsedOrder>) {
+    void c;
+  }
+  // @ts-expect-error explicit row, another schema
+  @OnTableChange<{ nope: 1 }>('orders', 'insert', { schema: parsed }) s(c: InsertChange<{ nope: 1 }>) {
+    void c;
+  }
+  // @ts-expect-error a schema is for rows
+  @OnLogicalMessage('outbox', { schema: parsed }) t(m: LogicalMessage) {
+    void m;
   }
 }
 interface Article {

@@ -49,6 +49,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     outside: ['pg'],
   },
   events: { ours: ['changes', 'protocol', 'spill', 'configs', 'interfaces', 'errors'], outside: [...NEST, 'rxjs'] },
+  enhancers: { ours: ['interfaces', 'errors'], outside: [...NEST, 'rxjs'] },
   decorators: { ours: ['interfaces', 'errors', 'pg-listener.tokens.ts', 'pg-listener.constants.ts'], outside: NEST },
   testing: {
     ours: ['events', 'changes', 'protocol', 'interfaces', 'errors', 'pg-listener.ts', 'pg-listener.constants.ts'],
@@ -88,6 +89,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       'slots',
       'replication',
       'events',
+      'enhancers',
       'decorators',
     ],
     outside: [...NEST, 'rxjs'],

@@ -11,7 +11,7 @@ export const HANDLER_FAILURES: FailureFamily = {
       title: 'Handlers are declared wrongly',
       about: 'All mistakes of the application are told at once, before anything is opened.',
       provoke: (site) => {
-        @Injectable({ scope: Scope.REQUEST })
+        @Injectable({ scope: Scope.TRANSIENT })
         class OrdersHandler {
           @OnTableChange('orders', 'insert', { id: 'orders' })
           onCreated(): void {}

@@ -59,7 +59,7 @@ describe('TestPgListener', () => {
     options: Partial<PgListenerOptions> = {},
     listener: unknown = new TestPgListener(options.name),
   ): Promise<TestPgListener> {
-    module = await Test.createTestingModule({
+    const made = await Test.createTestingModule({
       imports: [
         PgListenerModule.forRoot({ ...NOWHERE, ...options }),
         PgListenerModule.forFeature('orders', options.name),
@@ -70,7 +70,9 @@ describe('TestPgListener', () => {
       .useValue(listener)
       .setLogger(logs)
       .compile();
-    await module.init();
+    await made.init();
+    // Nest 11 rejects again at the close of what has not initialised.
+    module = made;
     return listener as TestPgListener;
   }
 
@@ -438,7 +440,8 @@ describe('TestPgListener', () => {
         : overriding.useFactory({ factory: () => new TestPgListener() });
     const made = await builder.setLogger(logs).compile();
     await expect(made.init()).rejects.toThrow(/useValue\(listener\)/);
-    await made.close();
+    // Nothing was opened, and Nest 11 rejects once more here.
+    await made.close().catch(() => undefined);
   });
 
   it('leaves the row of the test as it is, whatever a handler does to its own', async () => {
