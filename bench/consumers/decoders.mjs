@@ -2,6 +2,7 @@ import { PgoutputPlugin } from 'pg-logical-replication';
 import { pgconnection } from 'pgwire';
 import { messagesOf } from '../support/recording.mjs';
 import { deliver } from './delivery.mjs';
+import { ENHANCERS, enhancedHandler } from './enhanced-handler.mjs';
 import { OidDatabase } from '../../dist/decoder/oid-database.js';
 import { PgOutputDecoder } from '../../dist/decoder/pgoutput.decoder.js';
 import { RelationCache } from '../../dist/decoder/relation-cache.js';
@@ -33,6 +34,10 @@ export const DECODERS = {
     await deliver(recording, async ({ record }) => rows.read(record), { concurrency: 8 });
     return rows;
   },
+  'ours, delivered through nothing, by Nest': (recording) => enhanced(recording, []),
+  'ours, delivered through a guard': (recording) => enhanced(recording, ['guard']),
+  'ours, delivered through all enhancers': (recording) => enhanced(recording, Object.keys(ENHANCERS)),
+  'ours, delivered through a schema': (recording) => enhanced(recording, [], { schema: PASSING }),
   'pg-logical-replication': (recording) => {
     const { starts, ends } = messagesOf(recording);
     const plugin = new PgoutputPlugin({ protoVersion: 1, publicationNames: ['bench'] });
@@ -61,6 +66,23 @@ export const DECODERS = {
     };
   },
 };
+
+/** Takes every row, and makes another of it: what is measured is what is around it. */
+const PASSING = {
+  '~standard': { version: 1, vendor: 'bench', validate: (row) => ({ value: { ...row } }) },
+};
+
+/** To a handler that the package has found in an application. */
+async function enhanced(recording, enhancers, options) {
+  let rows;
+  const handler = await enhancedHandler(({ record }) => rows.read(record), enhancers, options);
+  const { schema } = options ?? {};
+  return async () => {
+    rows = new Rows();
+    await deliver(recording, handler, { schema });
+    return rows;
+  };
+}
 
 /** As many as a read of 64 KiB brings. */
 const MESSAGES_OF_A_CHUNK = 800;

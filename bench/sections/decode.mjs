@@ -12,6 +12,9 @@ const DECODERS = [
   'ours, delivered',
   'ours, delivered to an async handler',
   'ours, delivered in 8 lanes',
+  'ours, delivered through a guard',
+  'ours, delivered through all enhancers',
+  'ours, delivered through a schema',
   'pg-logical-replication',
   'pgwire',
 ];
