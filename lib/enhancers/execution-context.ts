@@ -5,7 +5,7 @@ export const CONTEXT_TYPE = 'pg-listener';
 
 /**
  * Whether a guard, interceptor, filter or parameter decorator has been called for a handler of this package. The
- * arguments are the change (the array, the transaction, the message) and the `PgListenerContext` then.
+ * arguments are the change (the array, the transaction, the message, the change of schema) and the `PgListenerContext` then.
  *
  * @example
  * if (isPgListenerContext(context)) {

@@ -82,7 +82,7 @@ function rowError(change: Insert | Update, issues: readonly StandardSchemaIssue[
   const hint =
     unsent.length === 0
       ? 'mend the schema, or the row by another update. Parked changes are tried again with listener.parked.retry().'
-      : `the server does not send large columns that an update leaves as they are (${unsent.join(', ')}): let the schema do without them, or ALTER TABLE ${quoted(schema)}.${quoted(table)} REPLICA IDENTITY FULL;`;
+      : `the server does not send large columns that an update leaves as they are (${unsent.join(', ')}): let the schema do without them, set \`toast: 'reread'\`, or ALTER TABLE ${quoted(schema)}.${quoted(table)} REPLICA IDENTITY FULL;`;
   return new RowSchemaError(`${schema}.${table}`, columns, issues, hint);
 }
 

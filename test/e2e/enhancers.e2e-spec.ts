@@ -18,15 +18,18 @@ import { REQUEST } from '@nestjs/core';
 import { timer, type Observable } from 'rxjs';
 import { mergeMap } from 'rxjs/operators';
 import {
+  OnSchemaChange,
   OnTableChange,
   type InsertChange,
   type PgListenerContext,
+  type SchemaChange,
   type TransactionalContext,
   type TransactionContext,
+  type UpdateChange,
 } from 'nestjs-pg-listener';
 import { z } from 'zod';
 import { TestApplications } from '../support/application.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, withClient, type TestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait.js';
 
 const RETRY = { attempts: 2, minDelayMs: 1, maxDelayMs: 5 };
@@ -147,5 +150,62 @@ describe('enhancers on a server', () => {
     await app.listener.start();
     await waitFor(() => seen.length === 3, 'the second time');
     expect(seen).toEqual(['1: 1 at 1', '1: 1 at 2', '2: 1 at 1']);
+  });
+
+  it('a schema gets large values that were read again, and a scope a transaction that came in parts', async () => {
+    await db.query(`CREATE TABLE articles (id int PRIMARY KEY, body text, seen int);
+      ALTER TABLE articles ALTER body SET STORAGE EXTERNAL;
+      INSERT INTO articles SELECT i, repeat('x', 4000), 0 FROM generate_series(1, 200) i`);
+    const Article = z.object({ id: z.number(), body: z.string().transform((text) => text.length), seen: z.number() });
+    const units = new Map<number, number>();
+    const seen: unknown[] = [];
+    let made = 0;
+    @Injectable({ scope: Scope.REQUEST })
+    class Articles {
+      private readonly number = ++made;
+      @OnTableChange('articles', 'update', { schema: Article, retry: RETRY, onExhausted: 'halt' })
+      onUpdate({ record, rereadToast }: UpdateChange<z.output<typeof Article>>): void {
+        units.set(this.number, (units.get(this.number) ?? 0) + 1);
+        if (record.id === 1) seen.push([record.body, rereadToast]);
+      }
+      @OnSchemaChange('articles')
+      onAltered({ differences }: SchemaChange): void {
+        seen.push([this.number, differences.map(({ kind }) => kind)]);
+      }
+    }
+    const options = {
+      connection: `${db.url}?options=-c%20logical_decoding_work_mem%3D64kB`,
+      slot: 'enhancers_parts',
+      streaming: true,
+      toast: 'reread',
+    } as const;
+    await apps.start(options, [Articles]);
+    await db.query(`UPDATE articles SET seen = 1 WHERE id = 1`);
+    await waitFor(() => seen.length === 1, 'the first');
+    await db.query(`ALTER TABLE articles ADD note text`);
+    await withClient(db.url, async (client) => {
+      await client.query('BEGIN');
+      for (let seenAt = 2; seenAt <= 12; seenAt++) await client.query('UPDATE articles SET seen = $1', [seenAt]);
+      await client.query('COMMIT');
+    });
+    await waitFor(
+      () => units.get(2) === 2200,
+      () => `all of it: ${JSON.stringify([...units])}`,
+      20_000,
+    );
+    expect(seen.slice(0, 3)).toEqual([
+      [4000, ['body']],
+      [2, ['column-added']],
+      [4000, ['body']],
+    ]);
+    expect([...units]).toEqual([
+      [1, 1],
+      [2, 2200],
+    ]);
+    const parts = () =>
+      db.query(
+        `SELECT stream_txns FROM pg_stat_replication_slots WHERE slot_name = 'enhancers_parts' AND stream_txns > 0`,
+      );
+    await waitFor(async () => (await parts()).length === 1, 'the server to say that it has sent parts');
   });
 });

@@ -25,6 +25,7 @@ import {
   GuardRefusalError,
   isPgListenerContext,
   OnLogicalMessage,
+  OnSchemaChange,
   OnTableChange,
   OnTransaction,
   SkipChange,
@@ -32,10 +33,11 @@ import {
   type InsertChange,
   type LogicalMessage,
   type PgListenerContext,
+  type SchemaChange,
   type Transaction,
   type TransactionalContext,
 } from 'nestjs-pg-listener';
-import { insert, message } from 'nestjs-pg-listener/testing';
+import { alter, insert, message } from 'nestjs-pg-listener/testing';
 import { EnhancedApplications } from './enhanced-application.js';
 
 interface Order {
@@ -43,6 +45,7 @@ interface Order {
 }
 
 const order = (id: number) => insert('orders', { id });
+const altered = () => alter('orders', { columns: [{ name: 'id' }] }, { columns: [{ name: 'id' }, { name: 'note' }] });
 const idOf = (change: unknown) => (change as InsertChange<Order>).record.id;
 
 describe('enhancers of a handler', () => {
@@ -177,6 +180,48 @@ describe('enhancers of a handler', () => {
     const { listener } = await boot([Everything], { subscriptions: ['orders'] });
     await listener.emit(message('outbox', 'hello'), message('silent', ''), order(4));
     expect(seen).toEqual(['message hello', 'value 1', 'complete', 'complete', 'row 4', 'value undefined', 'complete']);
+  });
+
+  it('take part in handlers of schema changes', async () => {
+    const seen: unknown[] = [];
+    const Table = createParamDecorator((_: unknown, context: ExecutionContext) => {
+      const [{ schema, table }, { attempt }] = context.getArgs<[SchemaChange, PgListenerContext]>();
+      return `${schema}.${table} ${attempt} ${isPgListenerContext(context)}`;
+    });
+    class Closed implements CanActivate {
+      static isOpen = false;
+      canActivate(): boolean {
+        if (Closed.isOpen) return true;
+        Closed.isOpen = true;
+        return false;
+      }
+    }
+    @Catch(RangeError)
+    class Filter implements ExceptionFilter {
+      catch(error: RangeError): void {
+        seen.push(error.message);
+      }
+    }
+    @Injectable()
+    @UseFilters(Filter)
+    class Orders {
+      @OnSchemaChange('orders')
+      @UseGuards(Closed)
+      onAltered({ differences }: SchemaChange, _: PgListenerContext, @Table() table: string): void {
+        seen.push(differences.map(({ kind }) => kind).join(), table);
+        throw new RangeError('filtered');
+      }
+      @OnTableChange('orders')
+      onChange(change: Change): void {
+        seen.push(idOf(change));
+      }
+    }
+    const { listener, logs } = await boot([Orders]);
+    await listener.emit(altered(), order(1));
+    expect(seen).toEqual(['column-added', 'public.orders 2 true', 'filtered', 1]);
+    expect(
+      logs.find(/Handler Orders\.onAltered failed on .* \(attempt 1\): The guard Closed refuses it/),
+    ).toBeDefined();
   });
 
   it('give a handler of arrays the whole array; pipes get its items', async () => {
@@ -328,6 +373,28 @@ describe('a guard that refuses', () => {
     } finally {
       ByDay.error = undefined;
     }
+  });
+
+  it('has failed an array; those that it lets pass by themselves are handled', async () => {
+    const calls: number[][] = [];
+    class WithoutTwo implements CanActivate {
+      canActivate(context: ExecutionContext): boolean {
+        return !context.getArgs<[readonly Change[]]>()[0].some((change) => idOf(change) === 2);
+      }
+    }
+    @Injectable()
+    class Orders {
+      @OnTableChange('orders', 'insert', { batch: { size: 3 }, onExhausted: 'park' })
+      @UseGuards(WithoutTwo)
+      onInserts(changes: readonly InsertChange[]): void {
+        calls.push(changes.map(idOf));
+      }
+    }
+    const { listener } = await boot([Orders]);
+    await listener.emit(order(1), order(2), order(3));
+    // A table is one key here: what follows in it waits behind what is parked.
+    expect(calls).toEqual([[1]]);
+    expect((await listener.parked.list()).map(({ change }) => idOf(change))).toEqual([2, 3]);
   });
 
   it('may pass the change over with a verdict', async () => {

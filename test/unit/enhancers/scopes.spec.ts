@@ -10,6 +10,7 @@ import {
   type HostComponentInfo,
 } from '@nestjs/core';
 import {
+  OnSchemaChange,
   OnTableChange,
   OnTransaction,
   type Change,
@@ -17,7 +18,7 @@ import {
   type PgListenerContext,
   type TransactionContext,
 } from 'nestjs-pg-listener';
-import { insert } from 'nestjs-pg-listener/testing';
+import { alter, insert } from 'nestjs-pg-listener/testing';
 import { EnhancedApplications } from './enhanced-application.js';
 
 const order = (id: number) => insert('orders', { id });
@@ -63,6 +64,34 @@ describe('request-scoped handlers', () => {
       ['Commits.onCommit', 1, true],
       ['Orders.onChange', 3, 2, true],
       ['Commits.onCommit', 2, true],
+    ]);
+  });
+
+  it('share it with handlers of schema changes', async () => {
+    const seen: unknown[] = [];
+    let made = 0;
+    @Injectable({ scope: Scope.REQUEST })
+    class Orders {
+      private readonly number = ++made;
+      constructor(@Inject(REQUEST) private readonly transaction: TransactionContext) {}
+      @OnSchemaChange('orders')
+      onAltered(_: unknown, { transaction }: PgListenerContext): void {
+        seen.push(['altered', this.number, this.transaction === transaction]);
+      }
+      @OnTableChange('orders')
+      onChange(change: Change, { transaction }: PgListenerContext): void {
+        seen.push([idOf(change), this.number, this.transaction === transaction]);
+      }
+    }
+    const { listener } = await boot([Orders]);
+    const altered = alter('orders', { columns: [{ name: 'id' }] }, { columns: [{ name: 'id' }, { name: 'note' }] });
+    await listener.emit(order(1), altered, order(2));
+    await listener.emit(order(3));
+    expect(seen).toEqual([
+      [1, 1, true],
+      ['altered', 1, true],
+      [2, 1, true],
+      [3, 2, true],
     ]);
   });
 

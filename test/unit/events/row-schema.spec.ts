@@ -125,7 +125,7 @@ describe('the schema of a handler', () => {
       'total',
     ]);
     expect(() => method.call({}, change, {})).toThrow(
-      'leaves as they are (total): let the schema do without them, or ALTER TABLE "public"."my ""orders""" REPLICA',
+      'leaves as they are (total): let the schema do without them, set `toast: \'reread\'`, or ALTER TABLE "public"."my ""orders""" REPLICA',
     );
   });
 
