@@ -3,26 +3,32 @@ import { listOf, type Command, type CommandCall } from '../command.js';
 import { ExitCode } from '../exit-code.js';
 import { examine } from './examination.js';
 import { printReport } from './report.js';
+import { readWishes, WISH_NAMES } from './wishes.js';
 
 export const doctorCommand: Command = {
   name: 'doctor',
-  usage: '[URL] [--publication NAME]... [--table PATTERN]... [--json]',
+  usage: '[URL] [--slot NAME] [--publication NAME]... [--table PATTERN]... [--with OPTION]... [--json]',
   summary: 'Looks whether a listener can start, and says for each fault what mends it. Changes nothing.',
-  help: `  --publication NAME  also holds this publication of yours against --table, as the boot of a listener does
+  help: `  --slot NAME         also looks at this slot as the start of a listener does
+  --publication NAME  also holds this publication of yours against --table, as the boot of a listener does
   --table PATTERN     what the listener is to hear of: orders, billing.invoices, sales.*, !audit (default: *)
+  --with OPTION       options that the listener is to have, several with commas: ${WISH_NAMES}
   --json              {"target","findings":[{"check","level","what","why","mend":[{"sql","by"}|{"step"}]}],
                       "errors","warnings"} on one line
 
 Run it as the role that the application connects with. A finding is ok, a warning (something will hurt one day) or
 an error (no listener can start, or the database suffers now). Exit code: 1 if there is an error.`,
   options: {
+    slot: { type: 'string' },
     publication: { type: 'string', multiple: true },
+    with: { type: 'string', multiple: true },
     table: { type: 'string', multiple: true },
     json: { type: 'boolean' },
   },
   run: async (call: CommandCall) => {
     const { target, values, terminal } = call;
     const tables = listOf(values, 'table');
+    const wishes = readWishes(listOf(values, 'with'));
     // What an application would be called, where its URL does not say.
     const listener = {
       app: target.app,
@@ -30,7 +36,9 @@ an error (no listener can start, or the database suffers now). Exit code: 1 if t
     };
     const findings = await examine(target, {
       listener,
+      slot: listOf(values, 'slot')[0],
       publications: listOf(values, 'publication'),
+      wishes,
       tables: tables.length === 0 ? ['*'] : tables,
     });
     const errors = findings.filter(({ level }) => level === 'error').length;

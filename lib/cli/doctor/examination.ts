@@ -5,9 +5,9 @@ import { applicationName, type ConnectionTarget } from '../../connection/connect
 import { translateServerError } from '../../connection/server-errors.js';
 import { PgListenerError } from '../../errors/pg-listener.error.js';
 import { PublicationManager } from '../../publications/publication-manager.js';
-import { readTables } from '../../publications/publication-plan.js';
+import { readTables, type TableRow } from '../../publications/publication-plan.js';
 import { OperationBit } from '../../changes/change.js';
-import { readOwnedTables, readPublications } from '../publication-survey.js';
+import { publishable, readOwnedTables, readPublications } from '../publication-survey.js';
 import { readSlots } from '../slots/slot-list.js';
 import { durationText } from '../text-table.js';
 import { checkCreateRight, checkPooler, checkProtocol, checkReplicationRight, unreachable } from './access-checks.js';
@@ -26,6 +26,8 @@ import {
 import { surveyServer, tryReplication, type ServerSurvey } from './server-survey.js';
 import { checkSlots } from './slot-checks.js';
 import { checkIdentity, checkOwnership, tellPublications } from './table-checks.js';
+import { checkOwnSlot, checkWishes, wantedTables } from './wish-checks.js';
+import type { Wish } from './wishes.js';
 import { checkTransactions, readLongTransactions, readPrepared } from './transaction-checks.js';
 
 /** What the examined service would be asked for. */
@@ -34,6 +36,10 @@ export interface Examinee {
   readonly listener: ConnectionTarget;
   /** Publications that are to be given to it. */
   readonly publications: readonly string[];
+  /** The slot that it is to have; undefined: not looked at. */
+  readonly slot: string | undefined;
+  /** Options that it is to have. */
+  readonly wishes: ReadonlySet<Wish>;
   /** Patterns of the tables that it is to hear of. */
   readonly tables: readonly string[];
 }
@@ -69,7 +75,7 @@ async function examineWith(client: Client, target: ConnectionTarget, examinee: E
     ...checkIdleTimeout(survey),
     ...checkSynchronousStandby(survey, applicationName(examinee.listener)),
     ...checkEncoding(survey),
-    ...checkSlots(slots),
+    ...checkSlots(slots, survey),
     ...checkTransactions(await readLongTransactions(client), await readPrepared(client), durationText),
     ...(await examineTables(client, survey, examinee)),
     tellTuning(survey),
@@ -97,7 +103,19 @@ async function examineTables(client: Client, survey: ServerSurvey, examinee: Exa
     ...checkIdentity(tables, publications),
     ...tellPublications(tables, publications),
     ...(await examineOwn(client, examinee)),
+    ...(await examineWishes(client, survey, tables, examinee)),
   ];
+}
+
+async function examineWishes(
+  client: Client,
+  survey: ServerSurvey,
+  all: readonly TableRow[],
+  { listener, slot, wishes, tables: patterns }: Examinee,
+): Promise<Finding[]> {
+  const tables = wantedTables(publishable(all), patterns);
+  const own = slot === undefined ? [] : [await checkOwnSlot(client, listener, slot, wishes)];
+  return [...own, ...(await checkWishes(wishes, { client, listener, survey, tables }))];
 }
 
 /** The publications that the service is to be given, held against the tables that it is to hear of: as its boot does. */

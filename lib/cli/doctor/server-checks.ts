@@ -1,4 +1,5 @@
 import { isSynchronousStandby } from '../../connection/server-facts.js';
+import { durationText } from '../text-table.js';
 import { countText, fault, ok, type Finding } from './finding.js';
 import type { ServerSurvey } from './server-survey.js';
 import { settingMend } from './setting-mend.js';
@@ -10,6 +11,7 @@ const SOUND_MINORS: ReadonlyMap<number, number> = new Map([
   [16, 9],
   [17, 5],
 ]);
+const HOUR_S = 3_600;
 const DAY_S = 86_400;
 
 export function checkVersion({ version, versionText }: Pick<ServerSurvey, 'version' | 'versionText'>): Finding {
@@ -100,15 +102,27 @@ export function checkRoom(survey: ServerSurvey, usedSlots: number): Finding[] {
 }
 
 export function checkKeepSize(survey: ServerSurvey): Finding {
-  const { value } = survey.settings.get('max_slot_wal_keep_size')!;
-  if (value !== '-1') return ok('keep-size', `max_slot_wal_keep_size is ${value}`);
+  const { keepBytes, walRate, settings } = survey;
+  const { value } = settings.get('max_slot_wal_keep_size')!;
+  if (keepBytes === null) {
+    return fault(
+      'warning',
+      'keep-size',
+      'max_slot_wal_keep_size sets no limit',
+      'a slot that nobody reads holds write-ahead log back until the disk is full, and then the database stops. With a limit, ' +
+        'such a slot is given up instead (its listener then halts and tells of a gap). Choose what the disk can spare.',
+      settingMend(survey, 'max_slot_wal_keep_size', '10GB', false),
+    );
+  }
+  if (walRate === null) return ok('keep-size', `max_slot_wal_keep_size is ${value}`);
+  const lasts = `max_slot_wal_keep_size is ${value}, about ${durationText(keepBytes / walRate)} of writing on average`;
+  if (keepBytes / walRate >= HOUR_S) return ok('keep-size', lasts);
   return fault(
     'warning',
     'keep-size',
-    'max_slot_wal_keep_size sets no limit',
-    'a slot that nobody reads holds write-ahead log back until the disk is full, and then the database stops. With a limit, ' +
-      'such a slot is given up instead (its listener then halts and tells of a gap). Choose what the disk can spare.',
-    settingMend(survey, 'max_slot_wal_keep_size', '10GB', false),
+    lasts,
+    'a service that is down for longer loses its slot, and with it the changes of that time. Choose what the disk can spare.',
+    settingMend(survey, 'max_slot_wal_keep_size', `${Math.ceil((walRate * DAY_S) / 2 ** 30)}GB`, false),
   );
 }
 

@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { connectReplication, socketOf } from '../../connection/connection.js';
 import type { ConnectionTarget } from '../../connection/connection-target.js';
 import { identifySystem } from '../../connection/server-facts.js';
+import { readWalRate } from '../wal-rate.js';
 import type { PgListenerError } from '../../errors/pg-listener.error.js';
 
 /** One setting of the server (manual, section 52.25). */
@@ -36,6 +37,10 @@ export interface ServerSurvey {
   readonly host: Host;
   readonly settings: ReadonlyMap<string, Setting>;
   readonly role: Role;
+  /** Of `max_slot_wal_keep_size`; null: no limit. */
+  readonly keepBytes: number | null;
+  /** Bytes of write-ahead log in a second; null: it cannot be told. */
+  readonly walRate: number | null;
   /** WAL senders that run: standbys, backups, subscribers, listeners. */
   readonly senders: number;
   /** Somebody between us and the server answers for it: the key that cancels queries is not the server's. */
@@ -48,6 +53,7 @@ const SETTINGS = [
   'max_replication_slots',
   'max_wal_senders',
   'max_slot_wal_keep_size',
+  'max_prepared_transactions',
   'idle_replication_slot_timeout',
   'synchronous_standby_names',
   'logical_decoding_work_mem',
@@ -63,6 +69,8 @@ const SURVEY = `
          ) AS replication,
          has_database_privilege(current_database(), 'CREATE') AS "mayCreate",
          current_setting('transaction_read_only') = 'on' AS "readOnly",
+         (SELECT nullif(setting, '-1')::numeric * 1048576 FROM pg_catalog.pg_settings
+           WHERE name = 'max_slot_wal_keep_size')::text AS keep,
          (SELECT count(*) FROM pg_catalog.pg_stat_replication)::text AS senders, pg_backend_pid()::text AS pid,
          (SELECT min(CASE rolname WHEN 'rds_superuser' THEN 'rds' WHEN 'cloudsqlsuperuser' THEN 'cloud-sql' ELSE 'azure' END)
             FROM pg_catalog.pg_roles WHERE rolname IN ('rds_superuser', 'cloudsqlsuperuser', 'azure_pg_admin')) AS host
@@ -79,6 +87,8 @@ interface SurveyRow {
   replication: boolean;
   mayCreate: boolean;
   readOnly: boolean;
+  /** Null: no limit. */
+  keep: string | null;
   senders: string;
   pid: string;
   host: Host;
@@ -109,6 +119,8 @@ export async function surveyServer(client: Client): Promise<ServerSurvey> {
       mayCreate: row.mayCreate,
       isReadOnly: row.readOnly && !row.standby,
     },
+    keepBytes: row.keep === null ? null : Number(row.keep),
+    walRate: await readWalRate(client),
     senders: Number(row.senders),
     // A pooler hands out a key of its own, in the form of a process number (manual, section 54.2.8).
     hasPooler: (client as unknown as { processID: number | null }).processID !== Number(row.pid),

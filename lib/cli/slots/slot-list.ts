@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { OWN_SCHEMA } from '../../changes/own-schema.js';
 import { sqlState } from '../../errors/sql-state.js';
 import { REFUSALS } from '../../store/own-tables.js';
+import { readWalRate } from '../wal-rate.js';
 
 /** A replication slot of the server, of whatever database and kind. */
 export interface ListedSlot {
@@ -21,6 +22,11 @@ export interface ListedSlot {
   readonly walStatus: string | null;
   /** Bytes until the server gives it up; null: no limit is set, or it is lost. */
   readonly safeBytes: number | null;
+  /**
+   * Seconds until the server gives it up, if nobody reads from it: by `max_slot_wal_keep_size` at the average rate of writing,
+   * or by `idle_replication_slot_timeout`, whichever comes first. 0: at the next checkpoint. Null: neither is to be foreseen.
+   */
+  readonly givenUpInSeconds: number | null;
   /** Why it cannot be read any more; told from PostgreSQL 16 on. */
   readonly invalidation: string | null;
   /** Seconds since somebody read from it; null: somebody does, or the server (before 17) does not tell. */
@@ -50,6 +56,7 @@ const SLOTS = `
          coalesce(j ->> 'invalidation_reason', CASE WHEN (j ->> 'conflicting')::boolean THEN 'conflicting' END,
                   CASE WHEN s.wal_status = 'lost' THEN 'wal_removed' END) AS invalidation,
          extract(epoch FROM now() - (j ->> 'inactive_since')::timestamptz)::text AS idle,
+         extract(epoch FROM current_setting('idle_replication_slot_timeout', true)::interval)::text AS "idleLimit",
          coalesce((j ->> 'synced')::boolean, false) AS synced
     FROM pg_catalog.pg_replication_slots s
     CROSS JOIN LATERAL to_jsonb(s) AS j
@@ -75,6 +82,8 @@ interface SlotRow {
   restart: string | null;
   invalidation: string | null;
   idle: string | null;
+  /** 0: none. Null: not known before 18. */
+  idleLimit: string | null;
   synced: boolean;
 }
 
@@ -82,6 +91,7 @@ interface SlotRow {
 export async function readSlots(client: Client): Promise<ListedSlot[]> {
   const { rows } = await client.query<SlotRow>(SLOTS);
   const owners = await readOwners(client);
+  const walRate = await readWalRate(client);
   return rows.map((row) => ({
     name: row.name,
     plugin: row.plugin,
@@ -93,6 +103,7 @@ export async function readSlots(client: Client): Promise<ListedSlot[]> {
     retainedBytes: row.retained === null ? null : Math.max(0, Number(row.retained)),
     walStatus: row.walStatus,
     safeBytes: numberOf(row.safe),
+    givenUpInSeconds: givenUpIn(row, walRate),
     invalidation: row.invalidation,
     idleSeconds: row.active || row.idle === null ? null : Math.max(0, Number(row.idle)),
     confirmedLsn: row.confirmed,
@@ -100,6 +111,19 @@ export async function readSlots(client: Client): Promise<ListedSlot[]> {
     synced: row.synced,
     owner: owners.get(row.name) ?? null,
   }));
+}
+
+function givenUpIn(
+  { safe, invalidation, idle, idleLimit, active, synced }: SlotRow,
+  walRate: number | null,
+): number | null {
+  if (invalidation !== null) return null;
+  const limit = Number(idleLimit ?? 0);
+  const times = [
+    ...(safe === null || walRate === null ? [] : [Number(safe) / walRate]),
+    ...(limit === 0 || idle === null || active || synced ? [] : [limit - Number(idle)]),
+  ];
+  return times.length === 0 ? null : Math.max(0, Math.min(...times));
 }
 
 /** Empty where no application of ours has ever run in this database, or the role may not read. */

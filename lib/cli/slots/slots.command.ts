@@ -7,7 +7,7 @@ import { durationText, sizeText, textTable } from '../text-table.js';
 import { withClient } from '../with-client.js';
 import { ownerText, readSlots, type ListedSlot } from './slot-list.js';
 
-const HEAD = ['SLOT', 'PLUGIN', 'DATABASE', 'READ BY', 'RETAINED', 'WAL STATUS', 'IDLE', 'WHOSE'];
+const HEAD = ['SLOT', 'PLUGIN', 'DATABASE', 'READ BY', 'RETAINED', 'WAL STATUS', 'GIVEN UP IN', 'IDLE', 'WHOSE'];
 const [READ_BY, RETAINED, WAL_STATUS] = [3, 4, 5];
 
 export const slotsCommand: Command = {
@@ -15,9 +15,11 @@ export const slotsCommand: Command = {
   usage: '[URL] [--json]',
   summary: 'Lists the replication slots of the server, with what they hold back.',
   help: `  --json  an array of objects on one line: name, plugin, database, temporary, active, activePid, application,
-          retainedBytes, walStatus, safeBytes, invalidation, idleSeconds, confirmedLsn, restartLsn, synced, owner
+          retainedBytes, walStatus, safeBytes, givenUpInSeconds, invalidation, idleSeconds, confirmedLsn, restartLsn,
+          synced, owner
 
-RETAINED is the write-ahead log that the server keeps for the slot, IDLE the time since somebody read from it
+RETAINED is the write-ahead log that the server keeps for the slot, GIVEN UP IN an estimate of the time until it does
+so no more if nobody reads (max_slot_wal_keep_size at the average rate of writing, idle_replication_slot_timeout), IDLE the time since somebody read from it
 (the server tells from PostgreSQL 17 on), WHOSE what is recorded in this database by the application that owns it.`,
   options: { json: { type: 'boolean' } },
   run: async ({ target, values, terminal }: CommandCall) => {
@@ -42,7 +44,7 @@ function printTable(slots: readonly ListedSlot[], terminal: Terminal): void {
 }
 
 function cellsOf(slot: ListedSlot): string[] {
-  const { plugin, database, retainedBytes, walStatus, invalidation, idleSeconds, owner } = slot;
+  const { plugin, database, retainedBytes, walStatus, givenUpInSeconds, invalidation, idleSeconds, owner } = slot;
   const cells = [
     slot.name,
     plugin ?? 'physical',
@@ -50,6 +52,7 @@ function cellsOf(slot: ListedSlot): string[] {
     readerText(slot),
     retainedBytes === null ? '-' : sizeText(retainedBytes),
     [walStatus ?? '-', invalidation === null ? '' : `(${invalidation})`].join(' ').trimEnd(),
+    givenUpInSeconds === null ? '-' : durationText(givenUpInSeconds),
     idleSeconds === null ? '-' : durationText(idleSeconds),
     owner === null ? '-' : ownerText(owner),
   ];

@@ -79,18 +79,21 @@ function noStateLeft(cause: unknown): Error {
   );
 }
 
-/** @throws ServerSetupError where the role may not mark what it writes */
-export async function requireOriginRights(client: Client, target: ConnectionTarget): Promise<void> {
+/** What a superuser has to grant before the role may mark what it writes; empty: nothing. */
+export async function missingOriginRights(client: Client): Promise<string[]> {
   const { rows } = await client.query<{ name: string; role: string }>(
     `SELECT name, current_user AS role FROM unnest($1::text[]) AS name WHERE NOT has_function_privilege(name, 'EXECUTE')`,
     [FUNCTIONS],
   );
-  if (rows.length === 0) return;
-  const grants = rows
-    .map(({ name }) => `GRANT EXECUTE ON FUNCTION ${name} TO ${escapeIdentifier(rows[0]!.role)};`)
-    .join(' ');
+  return rows.map(({ name, role }) => `GRANT EXECUTE ON FUNCTION ${name} TO ${escapeIdentifier(role)};`);
+}
+
+/** @throws ServerSetupError where the role may not mark what it writes */
+export async function requireOriginRights(client: Client, target: ConnectionTarget): Promise<void> {
+  const grants = await missingOriginRights(client);
+  if (grants.length === 0) return;
   throw new ServerSetupError(
     `\`origin: 'none'\` marks what transactional handlers write, and the role may not on ${describeTarget(target)}`,
-    { app: target.app, hint: `as a superuser: ${grants}` },
+    { app: target.app, hint: `as a superuser: ${grants.join(' ')}` },
   );
 }

@@ -251,6 +251,93 @@ describe('doctor', () => {
     ]);
   });
 
+  it('looks at what options of a listener ask for, and what it prints makes the faults go away', async () => {
+    await asSuperuser(
+      'ALTER SYSTEM SET max_prepared_transactions = 0',
+      'CREATE ROLE app LOGIN REPLICATION',
+      'CREATE TABLE orders (id int PRIMARY KEY, note text, total money)',
+      'CREATE SCHEMA "My billing"',
+      'CREATE TABLE "My billing".invoices (id int PRIMARY KEY, body text)',
+    );
+    await restart();
+    const checks = new Set(['streaming', 'two-phase', 'binary', 'toast', 'origin']);
+    const words = ['--with', 'streaming,twoPhase,binary', '--with', 'toast,origin'];
+    const look = async (user?: string, ...more: string[]): Promise<Finding[]> =>
+      (await diagnose(user, ...words, ...more)).findings.filter(({ check }) => checks.has(check));
+    const before = await look('app');
+    const needs = (least: number, level: string): string => (version < least ? 'error' : level);
+    expect(before.map(({ check, level }) => `${check} ${level}`)).toEqual([
+      'streaming ok',
+      `two-phase ${needs(150_000, 'warning')}`,
+      'binary warning',
+      'toast warning',
+      'origin error',
+    ]);
+    expect(before[2]!.what).toContain('public.orders, column "total" of type money: ');
+    expect(before[3]!.what).toContain('"app" may not read My billing.invoices, public.orders');
+    await follow(before);
+    const after = (await look('app', '--table', '"My billing".invoices')).map(
+      ({ check, level }) => `${check} ${level}`,
+    );
+    expect(after).toEqual([
+      'streaming ok',
+      `two-phase ${needs(150_000, 'ok')}`,
+      'binary ok',
+      'toast ok',
+      `origin ${needs(160_000, 'ok')}`,
+    ]);
+    expect((await diagnose('app')).findings.filter(({ check }) => checks.has(check))).toEqual([]);
+    const wrong = await runCommand(['doctor', url(), '--with', 'wings']);
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('--with knows no option "wings"') });
+  });
+
+  it('looks at the slot that a listener is to have, as its start does', async () => {
+    const own = async (name: string, ...words: string[]): Promise<Finding[]> =>
+      (await diagnose(undefined, '--slot', name, ...words)).findings.filter(({ check }) => check === 'own-slot');
+    expect(await own('shop')).toMatchObject([{ level: 'ok', what: expect.stringContaining('no slot "shop" yet') }]);
+    await asSuperuser(
+      `SELECT pg_create_logical_replication_slot('shop', 'pgoutput')`,
+      `SELECT pg_create_physical_replication_slot('standby')`,
+    );
+    expect(await own('shop')).toMatchObject([{ level: 'ok', what: 'The slot "shop" is there, and free' }]);
+    expect(await own('standby')).toMatchObject([{ level: 'error', what: expect.stringContaining('a physical one') }]);
+    expect(await own('shop', '--with', 'twoPhase')).toMatchObject([
+      { level: 'error', what: expect.stringContaining('was made without it') },
+    ]);
+    const reader = await session({ connectionString: url(), replication: 'database' } as ClientConfig);
+    await asSuperuser('CREATE PUBLICATION everything FOR ALL TABLES');
+    const stream = reader
+      .query(`START_REPLICATION SLOT shop LOGICAL 0/0 (proto_version '1', publication_names 'everything')`)
+      .catch(() => undefined);
+    await waitFor(async () => (await own('shop'))[0]!.level === 'warning', 'the slot to be read');
+    expect(await own('shop')).toMatchObject([{ what: expect.stringContaining('is being read by pid') }]);
+    (reader as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+    await stream;
+  });
+
+  it('says when the server gives a slot up', async () => {
+    const hasIdleTimeout = version >= 180_000;
+    await asSuperuser(
+      `ALTER SYSTEM SET max_slot_wal_keep_size = '1GB'`,
+      ...(hasIdleTimeout ? [`ALTER SYSTEM SET idle_replication_slot_timeout = '20s'`] : []),
+      'SELECT pg_reload_conf()',
+      `SELECT pg_create_logical_replication_slot('waiting', 'pgoutput')`,
+    );
+    cleanUp.push(() => asSuperuser('ALTER SYSTEM RESET idle_replication_slot_timeout').catch(() => undefined));
+    const left = async (): Promise<number | null> => {
+      const { stdout } = await runCommand(['slots', url(), '--json']);
+      return (JSON.parse(stdout) as { givenUpInSeconds: number | null }[])[0]!.givenUpInSeconds;
+    };
+    // Statistics of half a minute.
+    await waitFor(async () => (await left()) !== null, 'an estimate', 40_000);
+    expect(await left()).toBeGreaterThan(hasIdleTimeout ? 0 : 60);
+    if (hasIdleTimeout) expect(await left()).toBeLessThan(20);
+    const [stale] = faultsOf(await diagnose(), ['stale-slot']);
+    expect(stale!.what).toMatch(/; the server gives it up in about \d+ (s|min|h|d), as things go$/);
+    const { stdout } = await runCommand(['slots', url()]);
+    expect(stdout).toMatch(/GIVEN UP IN[^]* reserved +\d+ (s|min|h|d) /);
+  }, 60_000);
+
   const pooler = findPgBouncer();
   const isMissing = 'missing' in pooler;
   (isMissing ? it.skip : it)(`finds a pooler${isMissing ? ` (not tried: ${pooler.missing})` : ''}`, async () => {

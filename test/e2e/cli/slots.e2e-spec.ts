@@ -38,6 +38,7 @@ describe('slots and drop-slot', () => {
       activePid: expect.any(Number),
       application: 'nestjs-pg-listener:default',
       walStatus: 'reserved',
+      givenUpInSeconds: null,
       invalidation: null,
       idleSeconds: null,
       synced: false,

@@ -2,11 +2,15 @@ import { describe, expect, it } from '@jest/globals';
 import {
   checkEncoding,
   checkIdleTimeout,
+  checkKeepSize,
   checkStandby,
   checkSynchronousStandby,
   checkVersion,
   checkWalLevel,
 } from '#lib/cli/doctor/server-checks.js';
+import { checkSlots } from '#lib/cli/doctor/slot-checks.js';
+import { readWishes } from '#lib/cli/doctor/wishes.js';
+import type { ListedSlot } from '#lib/cli/slots/slot-list.js';
 import type { ServerSurvey, Setting } from '#lib/cli/doctor/server-survey.js';
 
 function survey(settings: Record<string, string | Setting>, more: Partial<ServerSurvey> = {}): ServerSurvey {
@@ -22,6 +26,8 @@ function survey(settings: Record<string, string | Setting>, more: Partial<Server
     host: null,
     settings: new Map(all as [string, Setting][]),
     role: { name: 'app', database: 'shop', isSuperuser: false, mayReplicate: true, mayCreate: true, isReadOnly: false },
+    keepBytes: null,
+    walRate: null,
     senders: 0,
     hasPooler: false,
     ...more,
@@ -104,5 +110,66 @@ describe('what the doctor makes of a server', () => {
   it('warns of an encoding that takes any bytes', () => {
     expect(checkEncoding({ encoding: 'SQL_ASCII' })).toMatchObject([{ level: 'warning' }]);
     expect(checkEncoding({ encoding: 'UTF8' })).toEqual([]);
+  });
+
+  it('says how long a limit of what is kept lasts, and warns where that is less than an hour', () => {
+    const keep = (keepBytes: number | null, walRate: number | null) =>
+      checkKeepSize(survey({ max_slot_wal_keep_size: '2GB' }, { keepBytes, walRate }));
+    expect(keep(null, 1)).toMatchObject({ level: 'warning', what: 'max_slot_wal_keep_size sets no limit' });
+    expect(keep(2 ** 31, null)).toMatchObject({ level: 'ok', what: 'max_slot_wal_keep_size is 2GB' });
+    expect(keep(2 ** 31, 2 ** 31 / 7_200)).toMatchObject({ level: 'ok', what: expect.stringContaining('about 2 h') });
+    expect(keep(2 ** 31, 2 ** 31 / 600)).toMatchObject({
+      level: 'warning',
+      what: 'max_slot_wal_keep_size is 2GB, about 10 min of writing on average',
+      mend: [{ sql: `ALTER SYSTEM SET max_slot_wal_keep_size = '288GB';` }, { sql: 'SELECT pg_reload_conf();' }],
+    });
+  });
+
+  it('says when the server gives a slot up that nobody reads, or that is read too slowly', () => {
+    const slot: ListedSlot = {
+      name: 'shop',
+      plugin: 'pgoutput',
+      database: 'shop',
+      temporary: false,
+      active: false,
+      activePid: null,
+      application: null,
+      retainedBytes: 2 ** 20,
+      walStatus: 'reserved',
+      safeBytes: null,
+      givenUpInSeconds: null,
+      invalidation: null,
+      idleSeconds: null,
+      confirmedLsn: '0/1',
+      restartLsn: '0/1',
+      synced: false,
+      owner: null,
+    };
+    const found = (more: Partial<ListedSlot>) =>
+      checkSlots([{ ...slot, ...more }], survey({})).map(({ check, what }) => [check, what]);
+    const stale = 'Nobody reads the slot "shop" (database "shop"), and it holds back 1024 kB of write-ahead log';
+    expect(found({})).toEqual([['stale-slot', stale]]);
+    expect(found({ givenUpInSeconds: 10_800 })).toEqual([
+      ['stale-slot', `${stale}; the server gives it up in about 3 h, as things go`],
+    ]);
+    expect(found({ givenUpInSeconds: 0 })).toEqual([
+      ['stale-slot', `${stale}; the server gives it up at the next checkpoint`],
+    ]);
+    const reading = { active: true, activePid: 7, application: 'shop-api' };
+    const behind = 'The slot "shop" (pid 7, application "shop-api") is 1024 kB behind, and the server gives it up';
+    expect(found({ ...reading, safeBytes: 2 ** 20, givenUpInSeconds: 60 })[0]![0]).toBe('stale-slot');
+    expect(found({ ...reading, safeBytes: 2 ** 16, givenUpInSeconds: 60 })).toEqual([
+      ['slot-at-risk', `${behind} in about 60 s, as things go`],
+    ]);
+    expect(found({ ...reading, walStatus: 'unreserved' })).toEqual([
+      ['slot-at-risk', `${behind} at the next checkpoint`],
+    ]);
+  });
+
+  it('reads options that a listener is to have', () => {
+    expect([...readWishes(['streaming, twoPhase', 'binary'])]).toEqual(['streaming', 'twoPhase', 'binary']);
+    expect(() => readWishes(['streams'])).toThrow(
+      /--with knows no option "streams"[^]*streaming, twoPhase, binary, toast, origin/,
+    );
   });
 });
