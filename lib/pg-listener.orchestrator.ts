@@ -53,7 +53,7 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
         const { streams, statusSubject: status, gapSubject: gaps } = listener;
         const parts = { config, definitions: mine, features, streams, status, gaps, logger };
         listener.runtime = listener.createRuntime?.(parts) ?? new AppRuntime(parts);
-        if (listener.createRuntime === undefined) streaming.push(config);
+        if (listener.runtime instanceof AppRuntime) streaming.push(config);
       }
       const hearsTables = features.length > 0 || mine.some(({ kind }) => kind === 'table' || kind === 'schema');
       if (mine.some(({ kind }) => kind === 'transaction') && !hearsTables && config.publications === null) {

@@ -10,6 +10,7 @@ import { ALL_OPERATIONS, operationMask, type ChangeStreams } from './events/chan
 import { TablePattern } from './changes/table-pattern.js';
 import type { PgListenerGap } from './interfaces/gap.interface.js';
 import type { GapDesk, ListenerRuntime } from './interfaces/listener-runtime.interface.js';
+import type { DeliveryWatch } from './interfaces/delivery-watch.interface.js';
 import type { HandlerDefinition } from './interfaces/handler-definition.interface.js';
 import type { ListenerLogger } from './interfaces/listener-logger.interface.js';
 import type { PgListenerState, PgListenerStats, PgListenerStatus } from './interfaces/status.interface.js';
@@ -51,6 +52,8 @@ export interface RuntimeParts {
   /** Told of each gap when it is found. */
   readonly gaps: Subject<PgListenerGap>;
   readonly logger: ListenerLogger;
+  /** Undefined: nobody looks on. */
+  readonly watch?: DeliveryWatch;
 }
 
 /**
@@ -73,7 +76,7 @@ export class AppRuntime implements ListenerRuntime {
   private readonly status: BehaviorSubject<PgListenerStatus>;
   private readonly logger: ListenerLogger;
 
-  constructor({ config, definitions, features, streams, status, gaps, logger }: RuntimeParts) {
+  constructor({ config, definitions, features, streams, status, gaps, logger, watch }: RuntimeParts) {
     this.config = config;
     this.status = status;
     this.logger = logger;
@@ -96,6 +99,7 @@ export class AppRuntime implements ListenerRuntime {
     const hooks = {
       onFault: (error: Error) => this.supervisor.halt(error),
       onSuperseded: (error: Error) => this.supervisor.leave(error),
+      watch,
     };
     const stores = {
       parked: this.store,
@@ -162,6 +166,11 @@ export class AppRuntime implements ListenerRuntime {
     this.stops++;
     this.stopping ??= this.drain().finally(() => (this.stopping = undefined));
     return this.stopping;
+  }
+
+  /** Breaks the connection of the stream as a network does: for tests. */
+  dropConnection(): void {
+    this.supervisor.dropConnection();
   }
 
   get gaps(): GapDesk {

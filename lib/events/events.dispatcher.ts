@@ -69,12 +69,12 @@ export class EventsDispatcher implements TransactionSink {
   private connection = 0;
 
   constructor(private readonly options: DispatcherOptions) {
-    const { app, limits, registry, streams, parked, schemas, logger, onExhausted } = options;
+    const { app, limits, registry, streams, parked, schemas, logger, watch } = options;
     this.queue = new WorkQueue(limits);
     this.handing = new HandOver({ registry, limits, streams, schemas });
     this.redrives = new Redrives(app, registry.runners);
-    this.parking = new Parking(parked, registry.runners, logger, (error) => this.supersede(error));
-    this.desk = new HandlerDesk(app, this.parking, logger, { onFault: (error) => this.fault(error), onExhausted });
+    this.parking = new Parking(parked, registry.runners, logger, (error) => this.supersede(error), watch);
+    this.desk = new HandlerDesk(app, this.parking, logger, { ...options, onFault: (error) => this.fault(error) });
     this.calls = new SerialCalls(this.desk, {
       payloadOf: (work, runner) => this.handing.payload(work, runner),
       faultOf: (work) => this.handing.faultOf(work),

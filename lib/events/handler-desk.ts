@@ -1,5 +1,6 @@
 import { asError } from '../errors/as-error.js';
 import { HandlerHaltError } from '../errors/delivery.error.js';
+import type { DeliveryWatch } from '../interfaces/delivery-watch.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import { decideFailure, delayAfter, failureText, isInterruption, type FailureDecision } from './failure-policy.js';
 import type { HandlerRunner } from './handler-runner.js';
@@ -14,6 +15,8 @@ export interface FaultHooks {
   readonly onSuperseded?: (error: Error) => void;
   /** A handler has used up its attempts. True: the caller has taken the work away, and it is not tried again. */
   readonly onExhausted?: (error: unknown) => boolean;
+  /** Undefined: nobody looks on. */
+  readonly watch?: DeliveryWatch | undefined;
 }
 
 /** A call that is tried on. */
@@ -65,6 +68,18 @@ export class HandlerDesk {
 
   /** @returns null where the work has been taken away from the caller */
   judge(caller: object, runner: HandlerRunner, what: string, tries: Tries, error: unknown): FailureDecision | null {
+    const decision = this.decide(caller, runner, what, tries, error);
+    if (decision !== null) this.hooks.watch?.judged(runner.id, error, decision.action);
+    return decision;
+  }
+
+  private decide(
+    caller: object,
+    runner: HandlerRunner,
+    what: string,
+    tries: Tries,
+    error: unknown,
+  ): FailureDecision | null {
     if (isInterruption(error)) return this.interrupted(caller, runner, what, tries, asError(error));
     this.failures++;
     const { attempt, free } = tries;

@@ -105,6 +105,11 @@ export class ReplicationSession implements ReplicationListener {
     for (const client of [this.plain, this.replication]) if (client !== undefined) socketOf(client).destroy();
   }
 
+  /** Breaks the connection of the stream, and tells nobody. */
+  dropConnection(): void {
+    if (this.replication !== undefined) socketOf(this.replication).destroy();
+  }
+
   get confirmedLsn(): Lsn {
     return this.server?.confirmedLsn ?? 0n;
   }

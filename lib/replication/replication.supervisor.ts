@@ -103,6 +103,11 @@ export class ReplicationSupervisor {
     this.session?.halt(error);
   }
 
+  /** Breaks the connection of the stream as a network does. Without effect where there is none. */
+  dropConnection(): void {
+    this.session?.dropConnection();
+  }
+
   private async run(signal: AbortSignal): Promise<void> {
     this.haltReason = undefined;
     while (!signal.aborted) {

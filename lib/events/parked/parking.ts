@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { asError } from '../../errors/as-error.js';
 import { ParkingError } from '../../errors/delivery.error.js';
 import { ServerSetupError, SlotInUseError } from '../../errors/replication.error.js';
+import type { DeliveryWatch } from '../../interfaces/delivery-watch.interface.js';
 import type { ListenerLogger } from '../../interfaces/listener-logger.interface.js';
 import type { ParkedKeys, ParkedStore, ParkingRequest } from '../../interfaces/parked-store.interface.js';
 import type { HandlerRunner } from '../handler-runner.js';
@@ -37,6 +38,7 @@ export class Parking {
     private readonly logger: ListenerLogger,
     /** Another process has the stream: what is in hand is its business now. */
     private readonly onSuperseded: (error: SlotInUseError) => void,
+    private readonly watch?: DeliveryWatch,
   ) {
     this.runners = new Map(runners.map((runner) => [runner.id, runner]));
   }
@@ -84,6 +86,7 @@ export class Parking {
     this.count(entry);
     try {
       const row = await this.keep(request, describeWork(work), run);
+      this.watch?.parked(request);
       if (row === null) return;
       this.sinceLoad?.set(row.id, row);
       this.enter(row);
