@@ -7,6 +7,8 @@ export type { AskedTable, ExpectedRow, OutcomeQuery } from './outcome-query.js';
 export type { FaultCondition, FaultSwitch, FaultSwitches } from './fault-switches.js';
 export { assertOutcome, checkOutcome, type OutcomeCheck } from './outcome-check.js';
 export { pgListenerMatchers, type PgListenerMatchers } from './matchers.js';
+export { recordStream, type RecordStreamOptions } from './record-stream.js';
+export { readRecording, StreamRecording, type RecordedMessage, type RecordingHeader } from './stream-recording.js';
 export { InjectedFaultError, TestingError } from './testing.error.js';
 export { alter, insert, message, remove, truncate, update, type DescribedTable, type Emission } from './emissions.js';
 export { startPostgres, type PostgresServer, type StartPostgresOptions } from './start-postgres.js';

@@ -7,6 +7,7 @@ import { DEFAULT_APP_NAME } from '../pg-listener.constants.js';
 import type { RuntimeParts } from '../pg-listener.runtime.js';
 import type { Emission } from './emissions.js';
 import { ObservedPgListener } from './observed-pg-listener.js';
+import type { StreamRecording } from './stream-recording.js';
 import { TestRuntime } from './test-runtime.js';
 
 /**
@@ -43,6 +44,30 @@ export class TestPgListener<App extends AppName = 'default'> extends ObservedPgL
    *   the handlers have finished
    */
   async emit(...emissions: readonly (Emission | readonly Emission[])[]): Promise<string[]> {
+    return this.streaming().emit(emissions.flat());
+  }
+
+  /**
+   * Hands over what was recorded of a server, with its positions: the very bytes, through the very decoder, and as if they came
+   * for the first time. Twice the same recording is what comes again to a new process, with the same `change.id`.
+   *
+   * @returns ids of the handlers that were called, in order
+   * @throws as `emit`; DecodeError where the recording is damaged
+   */
+  async replay(recording: StreamRecording): Promise<string[]> {
+    return this.streaming().replay(recording);
+  }
+
+  /**
+   * The client that transactional handlers get as `context.client`: of a database of the test's, or a stand-in. Nothing is
+   * begun or committed on it.
+   */
+  useClient(client: ClientBase): void {
+    this.client = client as TransactionalContext['client'];
+    if (this.testRuntime !== undefined) this.testRuntime.effects.client = this.client;
+  }
+
+  private streaming(): TestRuntime {
     if (this.testRuntime === undefined) {
       throw new LifecycleError('Nothing can be emitted before the application has initialised', {
         app: this.name,
@@ -56,16 +81,7 @@ export class TestPgListener<App extends AppName = 'default'> extends ObservedPgL
         hint: 'await listener.start().',
       });
     }
-    return this.testRuntime.emit(emissions.flat());
-  }
-
-  /**
-   * The client that transactional handlers get as `context.client`: of a database of the test's, or a stand-in. Nothing is
-   * begun or committed on it.
-   */
-  useClient(client: ClientBase): void {
-    this.client = client as TransactionalContext['client'];
-    if (this.testRuntime !== undefined) this.testRuntime.effects.client = this.client;
+    return this.testRuntime;
   }
 
   /** @internal */

@@ -9,6 +9,8 @@ import { ParkedRedriver } from '../events/parked/parked-redriver.js';
 import { EmittedTransaction } from './emitted-transaction.js';
 import { MemoryEffectsStore } from './memory-effects.store.js';
 import { MemoryParkedStore } from './memory-parked.store.js';
+import { ReplayedStream } from './replayed-stream.js';
+import type { PgListenerConfig } from '../configs/pg-listener-config.js';
 import type { EventsDispatcher } from '../events/events.dispatcher.js';
 import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
 import type { ListenerRuntime } from '../interfaces/listener-runtime.interface.js';
@@ -17,6 +19,7 @@ import type { PgListenerState, PgListenerStats, PgListenerStatus } from '../inte
 import { formatLsn } from '../protocol/lsn.js';
 import type { RuntimeParts } from '../pg-listener.runtime.js';
 import type { Emission } from './emissions.js';
+import type { StreamRecording } from './stream-recording.js';
 
 /** Any position will do; one that looks like those of a server is easier to read. */
 const FIRST_LSN = 0x1000028n;
@@ -29,24 +32,26 @@ export class TestRuntime implements ListenerRuntime {
   readonly parked: ParkedRedriver;
   readonly effects: MemoryEffectsStore;
   private readonly app: string;
+  private readonly config: PgListenerConfig;
   private readonly status: BehaviorSubject<PgListenerStatus>;
   private readonly shutdownTimeoutMs: number;
   private called: string[] = [];
   private fail: (error: unknown) => void = () => undefined;
   private transactions = 0;
-  private changes = 0;
+  private readonly counters = { changesReceived: 0, transactionsReceived: 0 };
   private reconnects = 0;
   /** Hands over, once more on the next connection, what is in hand. */
   private handOver: (() => void) | null = null;
   private reconnecting: Promise<void> | null = null;
   /** As a server would be known: what is held back until it is known belongs to it. */
-  private readonly history: StreamHistory = { systemIdentifier: '0', timeline: '1' };
+  private history: StreamHistory = { systemIdentifier: '0', timeline: '1' };
   private tail: Promise<unknown> = Promise.resolve();
   private unsettled = 0;
   private isStopping = false;
 
   constructor({ config, definitions, streams, status, logger, watch }: RuntimeParts) {
     this.app = config.name;
+    this.config = config;
     this.status = status;
     this.shutdownTimeoutMs = config.shutdownTimeoutMs;
     const told = definitions.map((each) => this.withoutDelays(this.withRecord(each)));
@@ -108,6 +113,11 @@ export class TestRuntime implements ListenerRuntime {
     return this.inTurn(() => this.deliver(emissions));
   }
 
+  /** What was recorded, as `emit` does with a transaction: @throws as `emit`, and DecodeError */
+  replay(recording: StreamRecording): Promise<string[]> {
+    return this.inTurn(() => this.play(recording));
+  }
+
   /**
    * What a connection that breaks does: what was not handed to handlers is forgotten, what runs runs on, and the next
    * connection brings the transaction in hand again. That it is gone is heard of in the next turn of the event loop.
@@ -120,15 +130,14 @@ export class TestRuntime implements ListenerRuntime {
   }
 
   stats(state: PgListenerState): PgListenerStats {
-    const { app, dispatcher, changes, transactions } = this;
+    const { app, dispatcher, counters, transactions } = this;
     const { changesHandled, desk, parking, queue } = dispatcher;
     const lsn = transactions === 0 ? null : formatLsn(this.commitLsn);
     return {
       app,
       state,
-      changesReceived: changes,
       changesHandled,
-      transactionsReceived: transactions,
+      ...counters,
       failures: desk.failures,
       skipped: desk.skipped,
       parked: parking.size,
@@ -161,27 +170,63 @@ export class TestRuntime implements ListenerRuntime {
     const { dispatcher, called, commitLsn } = this;
     const info = new TransactionInfo(this.app, commitLsn, FIRST_XID + this.transactions, new Date());
     const transaction = new EmittedTransaction(emissions, info);
-    this.changes += transaction.size;
-    return new Promise<string[]>((resolve, reject) => {
-      let isGivenUp = false;
-      this.fail = (error) => {
-        isGivenUp = true;
-        reject(error as Error);
-      };
+    this.counters.transactionsReceived++;
+    this.counters.changesReceived += transaction.size;
+    return this.settled((resolve, isGivenUp) => {
       this.handOver = () => {
         try {
-          transaction.deliver(
-            dispatcher,
-            () => isGivenUp,
-            () => resolve(called),
-          );
+          transaction.deliver(dispatcher, isGivenUp, () => resolve(called));
         } catch (error) {
           // None of ours was handed in: what came before it must not wait for a commit.
           this.giveUp(error);
         }
       };
       this.handOver();
+    });
+  }
+
+  private async play(recording: StreamRecording): Promise<string[]> {
+    if (this.isStopping) throw this.stopped('it was begun', 'await replay() before stop() or close().');
+    const called: string[] = (this.called = []);
+    const { dispatcher, config, counters } = this;
+    const { history } = this;
+    // Positions of another log: they would be taken for those of what was emitted.
+    dispatcher.forget();
+    let stream!: ReplayedStream;
+    try {
+      return await this.settled((resolve) => {
+        const done = (): void => resolve(called);
+        const failed = (error: unknown): void => void this.giveUp(error);
+        stream = new ReplayedStream(recording, { config, sink: dispatcher, counters, done, failed });
+        this.history = stream.history;
+        this.handOver = () => stream.connect();
+        dispatcher.hold();
+        this.handOver();
+        void this.open();
+      });
+    } finally {
+      stream.close();
+      this.history = history;
+      dispatcher.forget();
+    }
+  }
+
+  /** Until what is handed over has settled, or is given up. */
+  private settled(
+    handOver: (resolve: (called: string[]) => void, isGivenUp: () => boolean) => void,
+  ): Promise<string[]> {
+    return new Promise<string[]>((resolve, reject) => {
+      let isGivenUp = false;
+      this.fail = (error) => {
+        isGivenUp = true;
+        reject(error as Error);
+      };
+      handOver(resolve, () => isGivenUp);
     }).finally(() => (this.handOver = null));
+  }
+
+  private open(): Promise<void> {
+    return this.dispatcher.open({ history: this.history, slotName: null, from: 0n, isContinued: true });
   }
 
   private async reconnect(): Promise<void> {
@@ -195,7 +240,7 @@ export class TestRuntime implements ListenerRuntime {
     this.enter('connecting');
     dispatcher.hold();
     this.handOver?.();
-    await dispatcher.open({ history: this.history, slotName: null, from: 0n, isContinued: true });
+    await this.open();
     this.reconnects++;
     this.enter('streaming');
   }

@@ -55,7 +55,9 @@ const RULES: Readonly<Record<string, Rule>> = {
     ours: [
       'replication',
       'slots',
+      'publications',
       'connection',
+      'configs',
       'decoder',
       'events',
       'changes',
