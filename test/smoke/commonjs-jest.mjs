@@ -37,7 +37,7 @@ export async function checkGuideInJest(checks, run, { tarball, root }) {
     'the tests of the guide pass in a CommonJS project, with the Jest configuration that it gives',
     async () => {
       const guide = readFileSync(join(root, 'docs', 'testing.md'), 'utf8');
-      const specs = blocksOf(guide, 'ts');
+      const specs = testsOf(guide);
       const [configuration] = blocksOf(guide, 'js');
       if (specs.length < 2 || configuration === undefined) throw new Error('the guide has lost its examples');
       const cwd = join(run.folder, 'commonjs-jest');
@@ -50,6 +50,11 @@ export async function checkGuideInJest(checks, run, { tarball, root }) {
       await run.run('node', ['node_modules/jest/bin/jest.js', '--ci'], { cwd });
     },
   );
+}
+
+/** The blocks of a guide that are tests: others show a part of one. */
+export function testsOf(guide) {
+  return blocksOf(guide, 'ts').filter((code) => /^it\(/m.test(code));
 }
 
 function blocksOf(text, language) {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { SupervisedRun } from '../support/supervised-run.mjs';
 import { Checks } from './checks.mjs';
 import { checkGuideInJest } from './commonjs-jest.mjs';
+import { checkGuideInVitest } from './vitest.mjs';
 import { checkNestApplications } from './nest-applications.mjs';
 import { modulesOf } from './readme.mjs';
 import { checkContents, checkLoading, readManifest } from './tarball-checks.mjs';
@@ -31,6 +32,7 @@ async function main(checks, run) {
   const [application] = await checkNestApplications(checks, run, { tarball, modules, startPostgres });
   await checkLoading(checks, application, manifest.name);
   await checkGuideInJest(checks, run, { tarball, root });
+  await checkGuideInVitest(checks, run, { tarball, root });
   await checks.check('no data of a server are left', () => {
     if (run.leftBehind().length > 0) throw new Error(run.leftBehind().join(', '));
   });

@@ -11,6 +11,19 @@ const NAMES = [
   'hasInsert',
 ];
 
+const TESTING_NAMES = [
+  'TestPgListener',
+  'LivePgListener',
+  'pgListenerMatchers',
+  'assertOutcome',
+  'checkOutcome',
+  'recordStream',
+  'readRecording',
+  'StreamRecording',
+  'InjectedFaultError',
+  'TestingError',
+];
+
 /** What the tarball holds. */
 export async function checkContents(checks, paths, manifest) {
   await checks.check('the tarball holds dist and the guides, and neither sources nor tests', () => {
@@ -45,6 +58,13 @@ export async function checkLoading(checks, application, name) {
     const help = await application.run('npx', [name, '--help'], 30_000);
     if (!help.includes('doctor')) throw new Error(help);
   });
+  const verifyTesting = `for (const each of ${JSON.stringify(TESTING_NAMES)}) if (!all[each]) throw new Error(each);`;
+  await checks.check('import of the testing subpath, with no test runner installed', () =>
+    load('testing-names.mjs', `import * as all from '${name}/testing'; ${verifyTesting}`),
+  );
+  await checks.check('require of the testing subpath', () =>
+    load('testing-names.cjs', `const all = require('${name}/testing'); ${verifyTesting}`),
+  );
   await checks.check(
     'the testing subpath loads, and says what is missing where its optional peer is not installed',
     () =>
