@@ -29,7 +29,8 @@ export class RecordedCatalogue {
     const oids = [...new Set(published.map(({ type }) => type))];
     const unknown = oids.filter((oid) => !types.has(oid));
     for (const [oid, type] of (await readTypes(client, unknown, null)).types) types.set(oid, type);
-    await this.readNames([...new Set([...oids, ...[...types].flatMap(([oid, type]) => [oid, ...partsOf(type)])])]);
+    const parts = [...types.values()].flatMap((type) => partsOf(type));
+    await this.readNames([...new Set([...oids, ...types.keys(), ...parts])]);
   }
 
   header(values: StreamFormat): RecordingHeader {
@@ -56,7 +57,7 @@ export class RecordedCatalogue {
         WHERE p.pubname = ANY ($1::name[])`,
       [this.publications],
     );
-    return rows.map((row) => ({ ...row, type: Number(row.type) }));
+    return rows.map(({ schema, table, type }) => ({ schema, table, type: Number(type) }));
   }
 
   /** `int4` and `integer`, `mood` and `public.mood`. */

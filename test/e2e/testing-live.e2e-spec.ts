@@ -29,7 +29,7 @@ class Orders {
     retry: { attempts: 3, minDelayMs: 1, maxDelayMs: 5 },
     onExhausted: 'park',
   })
-  async onCreated(_: InsertChange<Order>): Promise<void> {
+  async onCreated(): Promise<void> {
     await Promise.resolve();
   }
 }

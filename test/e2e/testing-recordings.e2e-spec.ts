@@ -153,7 +153,7 @@ describe('a stream that was recorded from a real slot', () => {
     @Injectable()
     class Parking {
       @OnTableChange('orders', ['insert', 'update'], { retry: { attempts: 2 }, onExhausted: 'park', concurrency: 4 })
-      async onChange(_: Change): Promise<void> {
+      async onChange(): Promise<void> {
         await Promise.resolve();
       }
     }
@@ -173,7 +173,7 @@ describe('a stream that was recorded from a real slot', () => {
     @Injectable()
     class Slow {
       @OnTableChange('orders', 'insert')
-      async onCreated(_: InsertChange): Promise<void> {
+      async onCreated(): Promise<void> {
         await new Promise((done) => setTimeout(done, 2));
       }
     }

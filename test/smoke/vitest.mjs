@@ -31,6 +31,7 @@ const COMPILER_OPTIONS = {
 /** What must not compile: the types are there, and they are those of the tables. */
 const TYPES = `
 import { expect } from 'vitest';
+import type {} from 'nestjs-pg-listener';
 import { TestPgListener, update } from 'nestjs-pg-listener/testing';
 
 declare module 'nestjs-pg-listener' {

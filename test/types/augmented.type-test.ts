@@ -7,7 +7,16 @@ import {
   type InsertChange,
   type UpdateChange,
 } from 'nestjs-pg-listener';
-import { alter, insert, remove, update } from 'nestjs-pg-listener/testing';
+import { expect } from '@jest/globals';
+import {
+  alter,
+  assertOutcome,
+  insert,
+  LivePgListener,
+  remove,
+  TestPgListener,
+  update,
+} from 'nestjs-pg-listener/testing';
 interface Order {
   id: number;
   status: string;
@@ -113,3 +122,45 @@ export const emitted = [
   // @ts-expect-error another type
   remove('orders', { id: '1' }),
 ];
+
+export async function asked(): Promise<void> {
+  const listener = new TestPgListener();
+  expect(listener).toHaveHandled('orders', { record: { id: 1, status: expect.any(String) }, times: 1 });
+  expect(listener).toHaveHandled('public.orders', { oldRecord: { id: 1 } });
+  expect(listener).not.toHaveParked('billing.invoices', { record: { total: '1' } });
+  expect(listener).toHaveRetried(table<{ x: 1 }>('untyped_elsewhere'), { record: { x: 1 } });
+  expect(listener).toHaveSkipped({ handler: 'Orders.onCreated' });
+  assertOutcome(listener, 'handled', 'orders', { record: { id: 1 } });
+  listener.faults.fail({ table: 'orders', where: (change) => change.operation === 'insert' && change.record.id === 1 });
+  const [found] = listener.journal.find('handled', 'orders');
+  if (found !== undefined && 'operation' in found.subject && found.subject.operation === 'insert') {
+    const id: number = found.subject.record.id;
+    void id;
+  }
+  await listener.journal.until('handled', 'orders', { record: { status: 'new' }, timeoutMs: 10 });
+
+  const ledger = new LivePgListener('ledger');
+  expect(ledger).toHaveHandled('invoices', { record: { total: '1' } });
+  ledger.faults.delay({ table: 'invoices' }, 5);
+
+  // @ts-expect-error a table that there is not
+  expect(listener).toHaveHandled('ordes');
+  // @ts-expect-error a column that there is not
+  expect(listener).toHaveHandled('orders', { record: { total: '1' } });
+  // @ts-expect-error a value of another type
+  expect(listener).toHaveHandled('orders', { record: { id: 'one' } });
+  // @ts-expect-error an outcome that there is not
+  assertOutcome(listener, 'handed', 'orders');
+  // @ts-expect-error a table of another app
+  expect(listener).toHaveHandled('invoices');
+  // @ts-expect-error a table of another app
+  expect(ledger).toHaveHandled('orders');
+  // @ts-expect-error a table of another app
+  ledger.faults.fail({ table: 'orders' });
+  // @ts-expect-error a column that there is not
+  listener.faults.fail({ table: 'orders', where: (c) => c.operation === 'insert' && c.record.total === 1 });
+  // @ts-expect-error a table that there is not
+  listener.journal.find('handled', 'ordes');
+  // @ts-expect-error an app that there is not
+  void new TestPgListener('ledgr');
+}

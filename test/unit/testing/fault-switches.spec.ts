@@ -39,7 +39,7 @@ class Orders {
     this.seen.push(`${record.id}:${attempt}`);
   }
   @OnTableChange('invoices', ['insert', 'update', 'delete'], { onExhausted: 'halt', retry: { attempts: 1 } })
-  onInvoice(_: Change): void {}
+  onInvoice(): void {}
 }
 
 describe('the fault switches of the testing kit', () => {
@@ -171,7 +171,7 @@ describe('the fault switches of the testing kit', () => {
     @Injectable()
     class Steps {
       @OnTableChange<Order>('orders', 'insert', { concurrency: 2 })
-      async onCreated(_: InsertChange<Order>): Promise<void> {
+      async onCreated(): Promise<void> {
         await turns(2);
       }
       @OnTableChange('orders', 'insert', { transactional: true })

@@ -160,11 +160,11 @@ describe('the matchers of the testing kit', () => {
     @Injectable()
     class Everything {
       @OnLogicalMessage('outbox')
-      onMessage(_: LogicalMessage): unknown {
+      onMessage(): unknown {
         return of('an observable');
       }
       @OnLogicalMessage('broken', { onExhausted: 'skip', retry: { attempts: 1 } })
-      onBroken(_: LogicalMessage): unknown {
+      onBroken(): unknown {
         return throwError(() => new Error('an observable that fails'));
       }
       @OnTransaction()
