@@ -6,7 +6,6 @@ import {
   OnTableChange,
   OnTransaction,
   SkipChange,
-  type Change,
   type InsertChange,
   type PgListenerStatus,
   type Transaction,

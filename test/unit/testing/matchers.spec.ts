@@ -13,7 +13,6 @@ import {
   TablePatternError,
   type Change,
   type InsertChange,
-  type LogicalMessage,
 } from 'nestjs-pg-listener';
 import {
   alter,
