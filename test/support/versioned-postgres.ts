@@ -1,7 +1,8 @@
 import pg from 'pg';
 import { startPostgres as startEmbedded, type PostgresServer, type StartPostgresOptions } from '#lib/testing/index.js';
 
-export type { PostgresServer, StartPostgresOptions };
+/** All else of the testing kit is as it is. */
+export * from '#lib/testing/index.js';
 
 /**
  * `startPostgres()` with the server of the version that the run is about: PG_LISTENER_TEST_NATIVE is the folder that
