@@ -76,12 +76,23 @@ export type {
 export type { PgRange } from './types/rich/range.js';
 export type { ParkedChange, ParkedChanges, ParkedFilter, ParkedOutcome } from './interfaces/parked.interface.js';
 export type { GapFilter, GapKind, PgListenerGap } from './interfaces/gap.interface.js';
+export type { HandlerDurations, HandlerStats } from './interfaces/handler-stats.interface.js';
+export type { MeasureOptions, SlotStats } from './interfaces/slot-stats.interface.js';
 export type {
+  GapStats,
   PgListenerHealth,
   PgListenerState,
   PgListenerStats,
   PgListenerStatus,
 } from './interfaces/status.interface.js';
+
+export {
+  PG_LISTENER_CHANNELS,
+  type CallMessage,
+  type FailureMessage,
+  type GapMessage,
+  type StatusMessage,
+} from './diagnostics/channels.js';
 
 export { PgListenerError, type PgListenerErrorDetails } from './errors/pg-listener.error.js';
 export { DecodeError } from './errors/decode.error.js';

@@ -3,17 +3,18 @@ import { Subscription, type BehaviorSubject, type Subject } from 'rxjs';
 import { LifecycleError } from './errors/app.error.js';
 import { GapError, StartupTimeoutError } from './errors/replication.error.js';
 import { createDispatcher } from './events/create-dispatcher.js';
+import { handlerStats, timeHandlers } from './events/handler-stats.js';
 import { ToastFiller } from './events/toast-filler.js';
 import type { EventsDispatcher } from './events/events.dispatcher.js';
 import { ParkedRedriver } from './events/parked/parked-redriver.js';
 import { ALL_OPERATIONS, operationMask, type ChangeStreams } from './events/change-streams.js';
 import { TablePattern } from './changes/table-pattern.js';
 import type { PgListenerGap } from './interfaces/gap.interface.js';
-import type { GapDesk, ListenerRuntime } from './interfaces/listener-runtime.interface.js';
+import type { GapDesk, ListenerRuntime, RuntimeStats } from './interfaces/listener-runtime.interface.js';
 import type { DeliveryWatch } from './interfaces/delivery-watch.interface.js';
 import type { HandlerDefinition } from './interfaces/handler-definition.interface.js';
 import type { ListenerLogger } from './interfaces/listener-logger.interface.js';
-import type { PgListenerState, PgListenerStats, PgListenerStatus } from './interfaces/status.interface.js';
+import type { PgListenerState, PgListenerStatus } from './interfaces/status.interface.js';
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
 import type { ParkedStore } from './interfaces/parked-store.interface.js';
 import type { CustomTypes } from './types/type-parsers.js';
@@ -24,11 +25,13 @@ import { DeliveryProgress } from './replication/delivery-progress.js';
 import { PublicationManager } from './publications/publication-manager.js';
 import type { TableSubscription } from './publications/publication-plan.js';
 import { FormatChoice } from './replication/format-choice.js';
+import { StreamLag } from './replication/stream-lag.js';
 import { ReplicationSupervisor, type StateDetails } from './replication/replication.supervisor.js';
 import { PgEffectsStore } from './store/effects/effects.store.js';
 import { PgSchemaStore } from './store/schemas.store.js';
 import { PgParkedStore } from './store/parked.store.js';
 import { SlotLife } from './slots/slot-life.js';
+import { SlotMonitor } from './slots/slot-monitor.js';
 import { StreamLease } from './store/stream-lease.js';
 import { ToastReader } from './store/toast.reader.js';
 
@@ -67,6 +70,7 @@ export class AppRuntime implements ListenerRuntime {
   private readonly toast: ToastReader;
   readonly parked: ParkedRedriver;
   private readonly life: SlotLife;
+  private readonly monitor: SlotMonitor;
   private readonly counters = { changesReceived: 0, transactionsReceived: 0 };
   private stopping: Promise<void> | undefined;
   /** Calls of `stop()`: a start that waits for its turn is over with the next one. */
@@ -122,6 +126,7 @@ export class AppRuntime implements ListenerRuntime {
       logger,
       onGapFound: (gap) => gaps.next(gap),
     });
+    this.monitor = new SlotMonitor(target, () => this.life.slots.name);
     this.supervisor = new ReplicationSupervisor(
       {
         target,
@@ -142,6 +147,7 @@ export class AppRuntime implements ListenerRuntime {
         sink: this.dispatcher,
         progress: new DeliveryProgress(),
         counters: this.counters,
+        lag: new StreamLag(),
         logger,
       },
       (state, details) => this.onState(state, details),
@@ -189,8 +195,8 @@ export class AppRuntime implements ListenerRuntime {
     return `handler ${blockedHandler} cannot be run and holds the position: ${interruption}`;
   }
 
-  stats(state: PgListenerState): PgListenerStats {
-    const { dispatcher, supervisor, counters } = this;
+  stats(state: PgListenerState): RuntimeStats {
+    const { dispatcher, supervisor, counters, monitor } = this;
     return {
       app: this.config.name,
       state,
@@ -206,9 +212,21 @@ export class AppRuntime implements ListenerRuntime {
       pendingBytes: dispatcher.queue.pendingBytes,
       unsettledTransactions: supervisor.unsettled,
       inProgress: supervisor.inProgress,
+      lagSeconds: supervisor.lagSeconds(state === 'streaming'),
+      handlers: handlerStats(dispatcher),
+      slot: monitor.stats,
+      slotProblem: monitor.problem,
       confirmedLsn: lsnText(supervisor.confirmedLsn),
       receivedLsn: lsnText(supervisor.receivedLsn),
     };
+  }
+
+  async measure(maxAgeMs: number | undefined): Promise<void> {
+    if (this.config.enabled && this.stopping === undefined) await this.monitor.measure(maxAgeMs);
+  }
+
+  timeHandlers(bounds: readonly number[]): void {
+    timeHandlers(this.dispatcher, bounds);
   }
 
   private effectsStore(definitions: readonly HandlerDefinition[], lease: StreamLease): PgEffectsStore {
@@ -257,7 +275,7 @@ export class AppRuntime implements ListenerRuntime {
     const { effects, schemas } = this.dispatcher;
     const last = Promise.all([this.parked.settled(), effects.fold()]);
     await Promise.race([last, sleep(STORE_GRACE_MS, undefined, { ref: false })]);
-    await Promise.all([this.store.close(), effects.close(), schemas.close(), this.toast.close()]);
+    await Promise.all([this.store.close(), effects.close(), schemas.close(), this.toast.close(), this.monitor.close()]);
   }
 
   private async close(): Promise<void> {

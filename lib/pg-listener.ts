@@ -1,4 +1,4 @@
-import { BehaviorSubject, Observable, Subject } from 'rxjs';
+import { BehaviorSubject, Observable, skip, Subject } from 'rxjs';
 import type { ChangeOf, Operation } from './interfaces/change.interface.js';
 import type { RowOf, TableSelector } from './interfaces/table.interface.js';
 import type { PgListenerHealth, PgListenerStats, PgListenerStatus } from './interfaces/status.interface.js';
@@ -9,7 +9,11 @@ import type { TransactionSummary } from './interfaces/transaction.interface.js';
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
 import { TablePattern } from './changes/table-pattern.js';
 import type { RuntimeParts } from './pg-listener.runtime.js';
+import { gapChannel, statusChannel, type GapMessage, type StatusMessage } from './diagnostics/channels.js';
+import { GapTally } from './diagnostics/gap-tally.js';
 import { LifecycleError } from './errors/app.error.js';
+import { durationBounds } from './configs/duration-bounds.js';
+import type { MeasureOptions } from './interfaces/slot-stats.interface.js';
 import { ChangeStreams, operationMask } from './events/change-streams.js';
 
 /**
@@ -35,21 +39,41 @@ export class PgListener {
   readonly streams = new ChangeStreams();
   /** @internal */
   readonly statusSubject: BehaviorSubject<PgListenerStatus>;
-  /** @internal Set when the application initialises. */
-  runtime: ListenerRuntime | undefined;
+  private driven: ListenerRuntime | undefined;
+  private readonly gapTally = new GapTally();
+  private timeBounds: readonly number[] | undefined;
+  private isClosed = false;
 
   constructor(private readonly config: Pick<PgListenerConfig, 'name' | 'enabled'>) {
     this.name = config.name;
     this.statusSubject = new BehaviorSubject<PgListenerStatus>({ app: config.name, state: 'idle', since: new Date() });
     this.status$ = this.statusSubject.asObservable();
+    // The first one, that it is idle, is no news.
+    this.status$.pipe(skip(1)).subscribe({
+      next: (status) => statusChannel.publish(status satisfies StatusMessage),
+      complete: () => (this.isClosed = true),
+    });
+    this.gapSubject.subscribe((gap) => {
+      this.gapTally.add(gap.kind);
+      gapChannel.publish(gap satisfies GapMessage);
+    });
     this.gaps$ = new Observable((subscriber) => {
-      for (const gap of this.runtime?.gaps?.current ?? []) subscriber.next(gap);
+      for (const gap of this.driven?.gaps?.current ?? []) subscriber.next(gap);
       return this.gapSubject.subscribe(subscriber);
     });
   }
 
   /** @internal What to drive instead of a stream from a server: the testing kit's. */
   createRuntime?(parts: RuntimeParts): ListenerRuntime;
+
+  /** @internal Set when the application initialises. */
+  get runtime(): ListenerRuntime | undefined {
+    return this.driven;
+  }
+  set runtime(runtime: ListenerRuntime | undefined) {
+    this.driven = runtime;
+    if (this.timeBounds !== undefined) runtime?.timeHandlers(this.timeBounds);
+  }
 
   get status(): PgListenerStatus {
     return this.statusSubject.value;
@@ -71,7 +95,7 @@ export class PgListener {
    * Do not await it in a handler: it waits for the handler.
    */
   async stop(): Promise<void> {
-    await this.runtime?.stop();
+    await this.driven?.stop();
   }
 
   /**
@@ -122,7 +146,7 @@ export class PgListener {
   health(): PgListenerHealth {
     const { state, error } = this.status;
     const isUp = state === 'streaming' || state === 'standby' || !this.config.enabled;
-    const blocked = this.runtime?.blocked ?? null;
+    const blocked = this.driven?.blocked ?? null;
     const reason = blocked ?? error?.message;
     const health = { app: this.name, state, status: isUp && blocked === null ? ('up' as const) : ('down' as const) };
     return reason === undefined ? health : { ...health, reason };
@@ -140,8 +164,34 @@ export class PgListener {
     return this.ready().parked;
   }
 
+  /** What this process has counted, and what `measure()` has found: no connection is used. */
   stats(): PgListenerStats {
-    return this.ready().stats(this.status.state);
+    const runtime = this.ready();
+    const gaps = { found: this.gapTally.found, open: runtime.gaps?.current.length ?? 0 };
+    return { ...runtime.stats(this.status.state), gaps };
+  }
+
+  /**
+   * The same, after the server was asked about the slot: on a connection of its own, which stays open for 20 seconds, for
+   * three seconds at most. Where it does not answer, `slot` is null and `slotProblem` says why. An app that is not
+   * `enabled` asks nothing.
+   */
+  async measure({ maxAgeMs }: MeasureOptions = {}): Promise<PgListenerStats> {
+    const runtime = this.ready();
+    if (!this.isClosed) await runtime.measure(maxAgeMs);
+    return this.stats();
+  }
+
+  /**
+   * From now on, `stats()` tells how long calls of handlers take. Costs some 0.2 µs for each call; what it was told first
+   * holds.
+   *
+   * @param bounds upper bounds of the stretches, in seconds, growing. Default: from 1 ms to 60 s
+   * @throws PgListenerConfigError where they are none
+   */
+  timeHandlers(bounds?: readonly number[]): void {
+    this.timeBounds ??= durationBounds(this.name, bounds);
+    this.driven?.timeHandlers(this.timeBounds);
   }
 
   /** `console.log(listener)` shows which it is and how it is, and nothing of its connection. */
@@ -150,7 +200,7 @@ export class PgListener {
   }
 
   private ready(): ListenerRuntime {
-    if (this.runtime !== undefined) return this.runtime;
+    if (this.driven !== undefined) return this.driven;
     throw new LifecycleError('The listener is not ready before the application has initialised', {
       app: this.name,
       hint: 'use it in onApplicationBootstrap, after app.init() or after app.listen().',

@@ -52,7 +52,7 @@ export class EventsDispatcher implements TransactionSink {
     if (this.queue.hasRoomAgain()) this.onRoom();
   });
   private readonly lanes: LaneSet;
-  private readonly calls: SerialCalls;
+  readonly calls: SerialCalls;
   private readonly redrives: Redrives;
   private readonly slice = new TimeSlice();
   private state: 'running' | 'draining' | 'stopped' = 'stopped';
@@ -68,7 +68,7 @@ export class EventsDispatcher implements TransactionSink {
   /** Counts connections: one that is given up must not open the next one. */
   private connection = 0;
 
-  constructor(private readonly options: DispatcherOptions) {
+  constructor(readonly options: DispatcherOptions) {
     const { app, limits, registry, streams, parked, schemas, logger, watch } = options;
     this.queue = new WorkQueue(limits);
     this.handing = new HandOver({ registry, limits, streams, schemas });

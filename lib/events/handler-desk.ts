@@ -1,3 +1,4 @@
+import { failureChannel, type FailureMessage } from '../diagnostics/channels.js';
 import { asError } from '../errors/as-error.js';
 import { HandlerHaltError } from '../errors/delivery.error.js';
 import type { DeliveryWatch } from '../interfaces/delivery-watch.interface.js';
@@ -82,6 +83,7 @@ export class HandlerDesk {
   ): FailureDecision | null {
     if (isInterruption(error)) return this.interrupted(caller, runner, what, tries, asError(error));
     this.failures++;
+    runner.tally.failures++;
     const { attempt, free } = tries;
     const decision = decideFailure(error, attempt - free, runner.retry, runner.onExhausted);
     const isExhausted = decision.action === 'retry' && decision.isExhausted;
@@ -91,6 +93,7 @@ export class HandlerDesk {
     const isTold = attempt > 1 && attempt !== runner.retry.attempts && decision.action === 'retry';
     this.logger.error(failureText(runner.id, what, attempt, decision, reason), isTold ? undefined : reason.stack);
     if (isExhausted) this.blocked.set(caller, { handler: runner.id, interruption: null });
+    if (failureChannel.hasSubscribers) this.publish(runner, what, attempt, error, decision);
     if (decision.action === 'retry' && !decision.isAttempt) tries.free++;
     return decision;
   }
@@ -114,7 +117,13 @@ export class HandlerDesk {
   /** One more try of a parked change was in vain. */
   redriveFailed(runner: HandlerRunner, what: string, error: Error): void {
     this.failures++;
+    runner.tally.failures++;
     this.logger.error(`Handler ${runner.id} failed on the parked ${what}: ${error.message}; it stays parked`);
+  }
+
+  skip(runner: HandlerRunner, items = 1): void {
+    this.skipped += items;
+    runner.tally.skipped += items;
   }
 
   /** It has succeeded, or is given up. */
@@ -135,5 +144,25 @@ export class HandlerDesk {
 
   fault(error: Error): void {
     this.hooks.onFault(error);
+  }
+
+  private publish(
+    { id }: HandlerRunner,
+    what: string,
+    attempt: number,
+    error: unknown,
+    decision: FailureDecision,
+  ): void {
+    const isRetry = decision.action === 'retry';
+    failureChannel.publish({
+      app: this.app,
+      handler: id,
+      what,
+      attempt,
+      error,
+      action: decision.action,
+      delayMs: isRetry ? decision.delayMs : null,
+      isBlocking: isRetry && decision.isExhausted,
+    } satisfies FailureMessage);
   }
 }

@@ -12,6 +12,9 @@ import { withSchema } from './row-schema.js';
 import { isPromise, settledResult } from './settled-result.js';
 import type { TransactionalCalls } from './effects/transactional-calls.js';
 import type { Transaction } from '../interfaces/transaction.interface.js';
+import { callChannel } from '../diagnostics/channels.js';
+import { CallTimes, HandlerTally } from './handler-tally.js';
+import { watchedCall } from './watched-call.js';
 import type { ToastFiller } from './toast-filler.js';
 import type { ParkedIndex } from './parked/parked-index.js';
 
@@ -36,6 +39,8 @@ export interface KeyedChange {
 /** Takes the changes of a handler that gave up the order of calls, or wants them by the array. */
 export interface ChangeLanes {
   submit(work: KeyedChange): void;
+  /** Calls that run now. */
+  readonly running: number;
 }
 
 /** Calls one handler; the only place that touches a user's method. */
@@ -49,6 +54,9 @@ export class HandlerRunner {
   parked: ParkedIndex | null = null;
   /** Null: its calls are in no transaction of ours. */
   effects: TransactionalCalls | null = null;
+  /** Null: nobody wants to know how long its calls take. */
+  times: CallTimes | null = null;
+  readonly tally = new HandlerTally();
   private lastTransaction: TransactionInfo | undefined;
   private lastContext!: PgListenerContext;
   /** The user's method, behind what was asked for around it. */
@@ -96,6 +104,26 @@ export class HandlerRunner {
     attempt: number,
     signal: AbortSignal,
     parkedId: string | null = null,
+  ): unknown {
+    if (this.times === null && !callChannel.hasSubscribers) {
+      return this.callUnwatched(payload, transaction, attempt, signal, parkedId);
+    }
+    const message = { app: this.handling.app, handler: this.id, kind: this.definition.kind, attempt, payload };
+    const call = (): unknown => this.callUnwatched(payload, transaction, attempt, signal, parkedId);
+    return watchedCall(this.times, message, call);
+  }
+
+  /** From now on, calls are timed. @param bounds as `HandlerDurations` has them */
+  time(bounds: readonly number[]): void {
+    this.times ??= new CallTimes(bounds);
+  }
+
+  private callUnwatched(
+    payload: unknown,
+    transaction: TransactionInfo,
+    attempt: number,
+    signal: AbortSignal,
+    parkedId: string | null,
   ): unknown {
     const { toast } = this.handling;
     if (toast === null) return this.callWith(payload, transaction, attempt, signal, parkedId);

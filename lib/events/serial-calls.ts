@@ -62,6 +62,11 @@ export class SerialCalls {
     return this.timer !== undefined;
   }
 
+  /** Whose call, or parking, is awaited; null: nobody's. */
+  get calling(): HandlerRunner | null {
+    return this.work === null || this.isWaiting ? null : (this.runners[this.next] ?? null);
+  }
+
   /** @returns whether it is finished; if not, `done` will be called */
   start(work: Work, runners: readonly HandlerRunner[]): boolean {
     this.work = work;
@@ -104,7 +109,7 @@ export class SerialCalls {
         runner.lanes.submit(work);
         // A synchronous handler may have halted the app.
         if (this.work !== work) return false;
-        this.passed();
+        this.next++;
         continue;
       }
       if (runner.effects !== null && work.kind !== 'redrive') this.given ??= runner.effects.prefix.give(placeOf(work));
@@ -128,6 +133,7 @@ export class SerialCalls {
 
   /** The handler in turn is done with the work. */
   private passed(): void {
+    this.runners[this.next]!.tally.done++;
     if (this.given !== null) {
       this.runners[this.next]!.effects!.prefix.done(this.given);
       this.given = null;
@@ -163,7 +169,7 @@ export class SerialCalls {
         this.timer = setTimeout(() => this.retry(), decision.delayMs);
         return false;
       case 'skip':
-        desk.skipped++;
+        desk.skip(runner);
         this.passed();
         return this.advance();
       case 'park':
@@ -188,7 +194,8 @@ export class SerialCalls {
       return false;
     }
     if (verdict.action === 'skip') {
-      this.desk.skipped++;
+      this.desk.skip(runner);
+      runner.tally.done++;
       return true;
     }
     const reason = asError(error);
@@ -206,8 +213,12 @@ export class SerialCalls {
   private park(runner: HandlerRunner, error: Error | null, attempts: number): false {
     const { desk } = this;
     const work = this.work!;
-    const { epoch } = this;
-    desk.parking.park(runner, work as ChangeWork | MessageWork, error, attempts, desk.run).then(this.fulfilled, () => {
+    const { epoch, fulfilled } = this;
+    const parked = (): void => {
+      if (epoch === this.epoch) runner.tally.parkings++;
+      fulfilled();
+    };
+    desk.parking.park(runner, work as ChangeWork | MessageWork, error, attempts, desk.run).then(parked, () => {
       if (epoch !== this.epoch) return;
       this.giveUp();
       this.port.givenUp();

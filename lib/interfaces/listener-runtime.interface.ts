@@ -11,11 +11,18 @@ export interface GapDesk {
   acknowledge(ids: readonly string[] | undefined): Promise<PgListenerGap[]>;
 }
 
+/** All but what the listener itself counts. */
+export type RuntimeStats = Omit<PgListenerStats, 'gaps'>;
+
 /** What a `PgListener` drives once the application has initialised. */
 export interface ListenerRuntime {
   start(): Promise<void>;
   stop(): Promise<void>;
-  stats(state: PgListenerState): PgListenerStats;
+  stats(state: PgListenerState): RuntimeStats;
+  /** Asks the server about the slot. Never rejects. */
+  measure(maxAgeMs: number | undefined): Promise<void>;
+  /** From now on, calls of handlers are timed. @param bounds in seconds, growing */
+  timeHandlers(bounds: readonly number[]): void;
   readonly parked: ParkedChanges;
   /** Which handler holds the position, and why; null: none does. */
   readonly blocked: string | null;

@@ -1,3 +1,7 @@
+import type { GapKind } from './gap.interface.js';
+import type { HandlerStats } from './handler-stats.interface.js';
+import type { SlotStats } from './slot-stats.interface.js';
+
 /**
  * idle: not started. connecting: checks, publications, slot. streaming. standby: another process holds the slot.
  * backing-off: waits before the next try. halted: a fault that trying again cannot mend. stopped: by `stop()` or close.
@@ -49,8 +53,28 @@ export interface PgListenerStats {
   /** Transactions received and not settled. */
   readonly unsettledTransactions: number;
   readonly inProgress: InProgressStats;
+  /**
+   * Seconds since the oldest change was committed that is not finished, by this process' clock and the server's; 0 where
+   * none is known. While there is no stream: since the last one was up to date. Null: there has been no stream yet, another
+   * process has it, or it was stopped.
+   */
+  readonly lagSeconds: number | null;
+  readonly gaps: GapStats;
+  /** By their order of discovery. */
+  readonly handlers: readonly HandlerStats[];
+  /** As `measure()` found it last. Null: nobody has asked, it could not be reached, or there is none. */
+  readonly slot: SlotStats | null;
+  /** Why it is null, where the server was asked. */
+  readonly slotProblem: string | null;
   readonly confirmedLsn: string | null;
   readonly receivedLsn: string | null;
+}
+
+export interface GapStats {
+  /** Told since the process started, those that were open before it among them. */
+  readonly found: Readonly<Record<GapKind, number>>;
+  /** Those that no stream has begun behind. */
+  readonly open: number;
 }
 
 /** What is kept of transactions that have not ended, or that are being handed over (`streaming`, `twoPhase`). */

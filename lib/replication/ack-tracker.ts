@@ -19,6 +19,8 @@ export interface AckUnit {
   writtenUpTo: Lsn;
   /** WAL end of the latest keepalive behind this unit and before the next one. */
   keepalive: Lsn;
+  /** When it was committed, in milliseconds since 1970. */
+  readonly commitTimeMs: number;
 }
 
 /**
@@ -71,7 +73,12 @@ export class AckTracker {
     return this.unfinished;
   }
 
-  open(): AckUnit {
+  /** When the first unit was committed that is open or not settled, in milliseconds since 1970; null: there is none. */
+  get oldestCommitTimeMs(): number | null {
+    return this.queue[this.head]?.commitTimeMs ?? null;
+  }
+
+  open(commitTimeMs = 0): AckUnit {
     const unit: AckUnit = {
       endLsn: null,
       settled: false,
@@ -79,6 +86,7 @@ export class AckTracker {
       deliveredEnd: INVALID_LSN,
       writtenUpTo: INVALID_LSN,
       keepalive: INVALID_LSN,
+      commitTimeMs,
     };
     this.queue.push(unit);
     this.unfinished++;

@@ -128,7 +128,7 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
     const { app, progress, history } = this.options;
     this.transaction = new TransactionInfo(app, message.finalLsn, message.xid, message.commitTimestamp, history);
     this.tally = new TransactionTally();
-    this.unit = this.tracker.open();
+    this.unit = this.tracker.open(message.commitTimestamp.getTime());
     this.index = 0;
     this.ordinal = -1;
     this.walHigh = 0;
@@ -232,7 +232,8 @@ export class ReplicationPublisher implements CommittedTarget, ChangePlace, WalPo
   message(message: LogicalDecodingMessage): void {
     if (message.transactional) return this.transactionalMessage(message);
     const { app, progress, history } = this.options;
-    const unit = this.tracker.open();
+    // The server does not say when it was written; it is sent without delay.
+    const unit = this.tracker.open(Date.now());
     this.tracker.close(unit, message.lsn);
     this.options.received(message.lsn);
     if (!this.sink.wantsMessage(message.prefix)) return this.tracker.settle(unit, false);

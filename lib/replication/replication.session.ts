@@ -11,6 +11,7 @@ import { paceOf } from './in-progress/pace.js';
 import { askedForLess } from './asked-for-less.js';
 import { ReplicationPublisher } from './replication.publisher.js';
 import type { SessionContext } from './session-context.js';
+import type { StreamProgress } from './stream-lag.js';
 import { ShutdownGrace } from './shutdown-grace.js';
 import { startCommand, type StartOptions } from './start-command.js';
 import { TypeLearner } from './type-learner.js';
@@ -118,6 +119,9 @@ export class ReplicationSession implements ReplicationListener {
   }
   get unsettled(): number {
     return this.publisher?.tracker.unsettled ?? 0;
+  }
+  get lag(): StreamProgress {
+    return { oldestMs: this.publisher?.tracker.oldestCommitTimeMs ?? null, hasReceived: this.receivedLsn > 0n };
   }
   get inProgress(): InProgressStats | undefined {
     return this.publisher?.streamed.held;
@@ -232,7 +236,9 @@ export class ReplicationSession implements ReplicationListener {
   readEnded(lastSendTimeMs: number): number {
     if (this.context.sink.isFull) this.server!.pause();
     const { lastCommitTimeMs } = this.publisher!;
-    return lastCommitTimeMs === 0 ? 0 : lastSendTimeMs - lastCommitTimeMs;
+    const lagMs = lastCommitTimeMs === 0 ? 0 : lastSendTimeMs - lastCommitTimeMs;
+    this.context.lag.read(lastSendTimeMs, lagMs, Date.now());
+    return lagMs;
   }
 
   /** What is settled and, where positions are recorded, recorded. */

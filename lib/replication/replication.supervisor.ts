@@ -66,6 +66,11 @@ export class ReplicationSupervisor {
   get inProgress(): InProgressStats {
     return this.session?.inProgress ?? { transactions: 0, memoryBytes: 0, diskBytes: 0 };
   }
+  /** As `PgListenerStats` has it. */
+  lagSeconds(isStreaming: boolean): number | null {
+    const { session } = this;
+    return this.context.lag.seconds(isStreaming && session !== undefined ? session.lag : null, Date.now());
+  }
   /** Streams that followed the first one. */
   get reconnects(): number {
     return Math.max(0, this.streams - 1);
@@ -89,6 +94,7 @@ export class ReplicationSupervisor {
     await this.session?.stop();
     this.session?.destroy();
     await this.running;
+    this.context.lag.forget();
     this.onState('stopped', {});
   }
 
@@ -146,6 +152,7 @@ export class ReplicationSupervisor {
     } catch (caught) {
       error = caught as Error;
     }
+    if (startedAt > 0) this.context.lag.ended(session.lag, Date.now());
     this.context.sink.abort();
     this.lastConfirmedLsn = this.confirmedLsn;
     this.lastReceivedLsn = this.receivedLsn;
@@ -179,6 +186,7 @@ export class ReplicationSupervisor {
         if (holder === null) return;
         if (holder !== known) {
           known = holder;
+          this.context.lag.forget();
           logger.log(`Standing by: the slot "${slots.name}" is held by ${holder}`);
           this.onState('standby', { heldBy: holder });
         }

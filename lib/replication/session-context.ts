@@ -8,6 +8,7 @@ import type { SlotLife } from '../slots/slot-life.js';
 import type { DeliveryProgress } from './delivery-progress.js';
 import type { FormatChoice } from './format-choice.js';
 import type { PublisherCounters } from './publisher-options.js';
+import type { StreamLag } from './stream-lag.js';
 
 /** Everything that outlives a single connection. */
 export interface SessionContext {
@@ -28,5 +29,6 @@ export interface SessionContext {
   readonly sink: TransactionSink;
   readonly progress: DeliveryProgress;
   readonly counters: PublisherCounters;
+  readonly lag: StreamLag;
   readonly logger: ListenerLogger;
 }

@@ -5,6 +5,7 @@ import { TransactionInfo } from '../changes/transaction.js';
 import { LifecycleError } from '../errors/app.error.js';
 import { ConnectionError } from '../errors/replication.error.js';
 import { createDispatcher } from '../events/create-dispatcher.js';
+import { handlerStats, timeHandlers } from '../events/handler-stats.js';
 import { ParkedRedriver } from '../events/parked/parked-redriver.js';
 import { EmittedTransaction } from './emitted-transaction.js';
 import { MemoryEffectsStore } from './memory-effects.store.js';
@@ -13,9 +14,9 @@ import { ReplayedStream } from './replayed-stream.js';
 import type { PgListenerConfig } from '../configs/pg-listener-config.js';
 import type { EventsDispatcher } from '../events/events.dispatcher.js';
 import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
-import type { ListenerRuntime } from '../interfaces/listener-runtime.interface.js';
+import type { ListenerRuntime, RuntimeStats } from '../interfaces/listener-runtime.interface.js';
 import type { StreamHistory } from '../interfaces/effects-store.interface.js';
-import type { PgListenerState, PgListenerStats, PgListenerStatus } from '../interfaces/status.interface.js';
+import type { PgListenerState, PgListenerStatus } from '../interfaces/status.interface.js';
 import { formatLsn } from '../protocol/lsn.js';
 import type { RuntimeParts } from '../pg-listener.runtime.js';
 import type { Emission } from './emissions.js';
@@ -129,7 +130,16 @@ export class TestRuntime implements ListenerRuntime {
     void this.inTurn(async () => this.reconnecting);
   }
 
-  stats(state: PgListenerState): PgListenerStats {
+  /** There is no server to ask. */
+  measure(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  timeHandlers(bounds: readonly number[]): void {
+    timeHandlers(this.dispatcher, bounds);
+  }
+
+  stats(state: PgListenerState): RuntimeStats {
     const { app, dispatcher, counters, transactions } = this;
     const { changesHandled, desk, parking, queue } = dispatcher;
     const lsn = transactions === 0 ? null : formatLsn(this.commitLsn);
@@ -147,6 +157,10 @@ export class TestRuntime implements ListenerRuntime {
       pendingBytes: queue.pendingBytes,
       unsettledTransactions: queue.pendingChanges === 0 ? 0 : 1,
       inProgress: { transactions: 0, memoryBytes: 0, diskBytes: 0 },
+      lagSeconds: state === 'streaming' ? 0 : null,
+      handlers: handlerStats(dispatcher),
+      slot: null,
+      slotProblem: null,
       confirmedLsn: lsn,
       receivedLsn: lsn,
     };

@@ -5,6 +5,8 @@ import { findCycle, sourceFile, sourceFiles, targetOf, topLevelAwaits, type Sour
 const NEST = ['@nestjs/common', '@nestjs/core', 'reflect-metadata'];
 const ROOT = '';
 const LONGEST_FILE = 360;
+/** What a subpath for an optional peer may use: what a user may, too. */
+const SUBPATH = ['interfaces', 'errors', 'pg-listener.registry.ts', 'pg-listener.ts', 'pg-listener.constants.ts'];
 
 interface Rule {
   /** Folders of ours; a name with a dot is one root file. */
@@ -22,6 +24,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   interfaces: { ours: [], ourTypes: ['changes'], outsideTypes: ['pg'] },
   protocol: { ours: ['errors'] },
   spill: { ours: [] },
+  diagnostics: { ours: ['interfaces'] },
   types: { ours: ['errors'], outside: ['pg'] },
   decoder: { ours: ['protocol', 'types', 'errors'] },
   changes: { ours: ['decoder', 'protocol', 'types', 'interfaces', 'errors'] },
@@ -48,7 +51,10 @@ const RULES: Readonly<Record<string, Rule>> = {
     ],
     outside: ['pg'],
   },
-  events: { ours: ['changes', 'protocol', 'spill', 'configs', 'interfaces', 'errors'], outside: [...NEST, 'rxjs'] },
+  events: {
+    ours: ['changes', 'protocol', 'spill', 'diagnostics', 'configs', 'interfaces', 'errors'],
+    outside: [...NEST, 'rxjs'],
+  },
   enhancers: { ours: ['interfaces', 'errors'], outside: [...NEST, 'rxjs'] },
   decorators: { ours: ['interfaces', 'errors', 'pg-listener.tokens.ts', 'pg-listener.constants.ts'], outside: NEST },
   testing: {
@@ -87,12 +93,21 @@ const RULES: Readonly<Record<string, Rule>> = {
     ],
     outside: ['pg'],
   },
+  terminus: {
+    ours: SUBPATH,
+    outside: [...NEST, '@nestjs/terminus'],
+  },
+  prometheus: {
+    ours: SUBPATH,
+    outside: [...NEST, 'prom-client'],
+  },
   [ROOT]: {
     ours: [
       'errors',
       'interfaces',
       'protocol',
       'spill',
+      'diagnostics',
       'types',
       'decoder',
       'changes',

@@ -52,6 +52,7 @@ const ONE_KEY: readonly string[] = [''];
 export class HandlerLanes implements ChangeLanes {
   /** Taken and not settled. */
   outstanding = 0;
+  running = 0;
   private readonly scheduler = new KeyScheduler<LaneItem>();
   /** Those that have failed, and are not finished. */
   private readonly failing = new Set<Call>();
@@ -61,7 +62,6 @@ export class HandlerLanes implements ChangeLanes {
   private readonly maxWaitMs: number;
   private readonly isBatch: boolean;
   private readonly turns = new LoopTurns(() => this.pump());
-  private running = 0;
   private isPumping = false;
   private isPumpingSoon = false;
   private isFlushing = false;
@@ -229,7 +229,7 @@ export class HandlerLanes implements ChangeLanes {
         call.timer = setTimeout(() => this.retry(call), decision.delayMs);
         return this.pump();
       case 'skip':
-        desk.skipped += items.length;
+        desk.skip(runner, items.length);
         for (const item of items) this.settle(item);
         return this.goOn(call);
       case 'park':
@@ -293,6 +293,7 @@ export class HandlerLanes implements ChangeLanes {
       for (const item of items) {
         await desk.parking.park(runner, item.work, error, attempts, desk.run);
         if (this.isClosed) return;
+        runner.tally.parkings++;
         this.settle(item);
       }
       if (left.length > 0) this.invoke(call);
@@ -311,6 +312,7 @@ export class HandlerLanes implements ChangeLanes {
 
   private settle(item: LaneItem): void {
     this.outstanding--;
+    this.runner.tally.done++;
     if (item.given !== null) this.runner.effects!.prefix.done(item.given);
     this.port.settled(item);
   }
