@@ -21,7 +21,7 @@ export class CallTimes {
 
   /** @param bounds in seconds, growing */
   constructor(private readonly bounds: readonly number[]) {
-    this.counts = new Array<number>(bounds.length + 1).fill(0);
+    this.counts = Array.from({ length: bounds.length + 1 }, () => 0);
   }
 
   add(seconds: number): void {

@@ -1,0 +1,34 @@
+import { BadRequestException, Controller, Param, Post } from '@nestjs/common';
+import { InjectPgListener, type PgListener } from 'nestjs-pg-listener';
+import { Database } from './database.js';
+import { WarehouseService, type Mood } from './warehouse.service.js';
+
+const MOODS: readonly string[] = ['fine', 'slow', 'broken'] satisfies Mood[];
+
+/** What one can do to the sample from outside. */
+@Controller()
+export class OrdersController {
+  constructor(
+    private readonly database: Database,
+    private readonly warehouse: WarehouseService,
+    @InjectPgListener() private readonly listener: PgListener,
+  ) {}
+
+  @Post('orders')
+  async order(): Promise<{ id: number }> {
+    return { id: await this.database.addOrder('a book') };
+  }
+
+  @Post('warehouse/:mood')
+  setMood(@Param('mood') mood: string): { warehouse: string } {
+    if (!MOODS.includes(mood)) throw new BadRequestException(`one of ${MOODS.join(', ')} is wanted`);
+    this.warehouse.mood = mood as Mood;
+    return { warehouse: mood };
+  }
+
+  /** One more try for everything that was parked meanwhile. */
+  @Post('parked/retry')
+  async retryParked(): Promise<unknown> {
+    return this.listener.parked.retry({});
+  }
+}

@@ -1,0 +1,17 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable } from '@nestjs/common';
+
+export type Mood = 'fine' | 'slow' | 'broken';
+
+/** Stands for a service elsewhere, which is slow or out of order when one tells it to be. */
+@Injectable()
+export class WarehouseService {
+  mood: Mood = 'fine';
+  readonly reserved: number[] = [];
+
+  async reserve(order: number): Promise<void> {
+    await sleep(this.mood === 'slow' ? 2_000 : 10);
+    if (this.mood === 'broken') throw new Error('the warehouse is out of order');
+    this.reserved.push(order);
+  }
+}
