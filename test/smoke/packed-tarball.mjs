@@ -10,6 +10,7 @@ import { Checks } from './checks.mjs';
 import { checkGuideInJest } from './commonjs-jest.mjs';
 import { checkGuideInVitest } from './vitest.mjs';
 import { checkNestApplications } from './nest-applications.mjs';
+import { checkOptionalPeers } from './optional-peers.mjs';
 import { modulesOf } from './readme.mjs';
 import { checkContents, checkLoading, readManifest } from './tarball-checks.mjs';
 
@@ -29,8 +30,9 @@ async function main(checks, run) {
   // Packing has built it.
   const { startPostgres } = await import('../../dist/testing/index.js');
   const modules = modulesOf(readFileSync(join(root, 'README.md'), 'utf8'));
-  const [application] = await checkNestApplications(checks, run, { tarball, modules, startPostgres });
-  await checkLoading(checks, application, manifest.name);
+  const applications = await checkNestApplications(checks, run, { tarball, modules, startPostgres });
+  await checkLoading(checks, applications[0], manifest.name);
+  await checkOptionalPeers(checks, applications, manifest.name);
   await checkGuideInJest(checks, run, { tarball, root });
   await checkGuideInVitest(checks, run, { tarball, root });
   await checks.check('no data of a server are left', () => {
