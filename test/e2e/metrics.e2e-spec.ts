@@ -117,7 +117,8 @@ describe('metrics', () => {
   it('show a lag that grows while a handler is at work, in seconds and in bytes, and ends with it', async () => {
     const handler = ordersHandler();
     const app = await start([handler]);
-    expect((await app.scrape()).value('pg_listener_lag_seconds')).toBe(0);
+    // Before 15, transactions in which nothing is published come too.
+    expect((await app.scrape()).value('pg_listener_lag_seconds')).toBeLessThan(1);
     const before = (await app.scrape()).value('pg_listener_lag_bytes')!;
     await insert(7);
     const early = await scraped(
