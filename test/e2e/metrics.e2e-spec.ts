@@ -222,6 +222,9 @@ describe('metrics', () => {
     ]);
     const after = await scraped(app, (scrape) => scrape.value('pg_listener_reconnects_total') === 1, 'the reconnect');
     expect(after.value('pg_listener_up')).toBe(1);
+    // Nothing adds up from scrape to scrape, nor in two at once.
+    const more = await Promise.all([app.scrape(), app.scrape()]);
+    expect(more.map((scrape) => scrape.value('pg_listener_reconnects_total'))).toEqual([1, 1]);
   });
 
   it('show a lag while there is no stream', async () => {
