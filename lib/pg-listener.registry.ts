@@ -3,7 +3,7 @@ import { AppRegistry } from './configs/registry.js';
 import type { PgListenerConfig } from './configs/pg-listener-config.js';
 import { LifecycleError } from './errors/app.error.js';
 import type { PgListener } from './pg-listener.js';
-import type { FeatureTable } from './pg-listener.runtime.js';
+import type { FeatureTable } from './pg-listener.subscriptions.js';
 
 /** The listeners of this application by app name. @publicApi */
 @Injectable()

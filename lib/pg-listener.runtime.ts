@@ -7,8 +7,7 @@ import { handlerStats, timeHandlers } from './events/handler-stats.js';
 import { ToastFiller } from './events/toast-filler.js';
 import type { EventsDispatcher } from './events/events.dispatcher.js';
 import { ParkedRedriver } from './events/parked/parked-redriver.js';
-import { ALL_OPERATIONS, operationMask, type ChangeStreams } from './events/change-streams.js';
-import { TablePattern } from './changes/table-pattern.js';
+import type { ChangeStreams } from './events/change-streams.js';
 import type { PgListenerGap } from './interfaces/gap.interface.js';
 import type { GapDesk, ListenerRuntime, RuntimeStats } from './interfaces/listener-runtime.interface.js';
 import type { DeliveryWatch } from './interfaces/delivery-watch.interface.js';
@@ -23,7 +22,6 @@ import { serviceName } from './configs/service-name.js';
 import { formatLsn, type Lsn } from './protocol/lsn.js';
 import { DeliveryProgress } from './replication/delivery-progress.js';
 import { PublicationManager } from './publications/publication-manager.js';
-import type { TableSubscription } from './publications/publication-plan.js';
 import { FormatChoice } from './replication/format-choice.js';
 import { StreamLag } from './replication/stream-lag.js';
 import { ReplicationSupervisor, type StateDetails } from './replication/replication.supervisor.js';
@@ -34,15 +32,10 @@ import { SlotLife } from './slots/slot-life.js';
 import { SlotMonitor } from './slots/slot-monitor.js';
 import { StreamLease } from './store/stream-lease.js';
 import { ToastReader } from './store/toast.reader.js';
+import { subscriptionsOf, type FeatureTable } from './pg-listener.subscriptions.js';
 
 /** How long a stop waits for the table of parked changes, where the server does not answer. */
 const STORE_GRACE_MS = 1_000;
-
-/** Tables that an app hears, with who asked for them. */
-export interface FeatureTable {
-  readonly name: string;
-  readonly source: string;
-}
 
 /** What an app is wired of. */
 export interface RuntimeParts {
@@ -344,25 +337,4 @@ function sumOf(numbers: readonly number[]): number {
 
 function lsnText(lsn: Lsn): string | null {
   return lsn === 0n ? null : formatLsn(lsn);
-}
-
-function subscriptionsOf(
-  definitions: readonly HandlerDefinition[],
-  features: readonly FeatureTable[],
-): TableSubscription[] {
-  const ofHandlers = definitions
-    .filter(({ kind }) => kind === 'table' || kind === 'schema')
-    .map(({ id, kind, tables, operations, whenChanged, oldRecord }) => ({
-      pattern: new TablePattern(tables),
-      // A shape comes with whatever is published.
-      mask: kind === 'schema' ? 0 : operationMask(operations),
-      source: id,
-      needs: whenChanged.length > 0 || oldRecord.length > 0 ? { whenChanged, oldRecord } : undefined,
-    }));
-  const ofFeatures = features.map(({ name, source }) => ({
-    pattern: new TablePattern([name]),
-    mask: ALL_OPERATIONS,
-    source,
-  }));
-  return [...ofHandlers, ...ofFeatures];
 }

@@ -1,5 +1,4 @@
-import { isObservable, lastValueFrom } from 'rxjs';
-import { isPromise } from '../events/handler-runner.js';
+import { isPromise, settledResult } from '../events/settled-result.js';
 import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
 import type { PgListenerContext } from '../interfaces/handler.interface.js';
 import type { FaultSwitches } from './fault-switches.js';
@@ -22,7 +21,7 @@ export function watchedHandler(
       let result: unknown;
       try {
         const trouble = faults.strike(id, subjects, attempt, signal);
-        result = settling(trouble === undefined ? invoke() : trouble.then(invoke));
+        result = settledResult(trouble === undefined ? invoke() : trouble.then(invoke));
       } catch (error) {
         call.failed(error);
         throw error;
@@ -37,11 +36,4 @@ export function watchedHandler(
       return result;
     },
   };
-}
-
-/** What may be listened to only once becomes a promise; what a synchronous handler returns stays as it is. */
-function settling(result: unknown): unknown {
-  if (isObservable(result)) return lastValueFrom(result, { defaultValue: undefined });
-  const isThenable = typeof (result as PromiseLike<unknown> | null | undefined)?.then === 'function';
-  return isThenable && !isPromise(result) ? new Promise((settle) => settle(result)) : result;
 }
