@@ -24,6 +24,14 @@ export {
   type TableSelector,
 } from './interfaces/table.interface.js';
 export type {
+  DriverRow,
+  DrizzleTable,
+  EntityClass,
+  MappedOptions,
+  TableSource,
+} from './interfaces/orm-table.interface.js';
+export type { AdapterProviders, BoundAdapter, TransactionAdapter } from './interfaces/transaction-adapter.interface.js';
+export type {
   Change,
   ChangeOf,
   DeleteChange,
@@ -103,6 +111,7 @@ export {
   HandlerDefinitionError,
   RowSchemaError,
   TablePatternError,
+  TableSourceError,
 } from './errors/handler.error.js';
 export { EffectsInterruptedError, TransactionMisuseError } from './errors/effects.error.js';
 export { HandlerHaltError, ParkedFilterError, ParkingError, SpillError } from './errors/delivery.error.js';

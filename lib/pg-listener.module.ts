@@ -14,12 +14,14 @@ import type {
   PgListenerOptions,
   PgListenerOptionsFactory,
 } from './interfaces/pg-listener-options.interface.js';
+import type { TableSource } from './interfaces/orm-table.interface.js';
 import type { AppName, TableRef } from './interfaces/table.interface.js';
 import { PgListenerCoreModule } from './pg-listener-core.module.js';
 import { PgListenerAppModule, type AppParts } from './pg-listener-app.module.js';
 import { DEFAULT_APP_NAME } from './pg-listener.constants.js';
 import type { PgListener } from './pg-listener.js';
 import { FeatureRegistry } from './pg-listener.registry.js';
+import { isTableSource } from './tables/drizzle-table.js';
 import {
   getChangesToken,
   getPgListenerConfigToken,
@@ -27,6 +29,8 @@ import {
   internalToken,
   optionsToken,
 } from './pg-listener.tokens.js';
+
+type FeatureTableOf = string | TableRef<any> | TableSource;
 
 /** Options of `forRootAsync`: `name` and `isGlobal` stand outside of the factory, one of the three makes the rest. */
 export interface PgListenerAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
@@ -77,23 +81,23 @@ export class PgListenerModule {
    * the tables to what the app listens to. May be imported in any number of modules.
    */
   static forFeature(
-    tables: string | TableRef<any> | readonly (string | TableRef<any>)[] = [],
+    tables: FeatureTableOf | readonly FeatureTableOf[] = [],
     app: AppName = DEFAULT_APP_NAME,
   ): DynamicModule {
-    const listed = (Array.isArray(tables) ? tables : [tables]) as readonly (string | TableRef<any>)[];
-    const names = listed.map((each) => (typeof each === 'string' ? each : each.name));
+    const listed = (Array.isArray(tables) ? tables : [tables]) as readonly FeatureTableOf[];
+    const named = listed.map((each) => (typeof each === 'string' || isTableSource(each) ? each : each.name));
     const inject = [FeatureRegistry, { token: internalToken(app), optional: true }];
     const partsOf = (parts: AppParts | undefined): AppParts => {
       if (parts === undefined) throw new UnknownAppError(app, [], 'PgListenerModule.forFeature');
       return parts;
     };
-    const providers: Provider[] = [...new Set(names)].map((name) => ({
-      provide: getChangesToken(name, { app }),
+    const providers: Provider[] = [...new Set(named)].map((each) => ({
+      provide: getChangesToken(each, { app }),
       // The listener by its own token: a test may have put another one there.
       inject: [FeatureRegistry, getPgListenerToken(app)],
       useFactory: (features: FeatureRegistry, listener: PgListener | undefined) => {
-        features.add(app, name);
-        return listener?.changes?.(name);
+        features.add(app, each);
+        return listener?.changes?.(each);
       },
     }));
     providers.push(

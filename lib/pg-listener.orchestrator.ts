@@ -37,7 +37,8 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
   onModuleInit(): void {
     this.features.seal();
     const configs = new Map(this.configs.names().map((name) => [name, this.configs.get(name)]));
-    const { enabled, disabled } = this.explorer.explore(configs);
+    const tables = this.explorer.tables();
+    const { enabled, disabled } = this.explorer.explore(configs, tables);
     const streaming: PgListenerConfig[] = [];
     for (const [name, config] of configs) {
       const logger = new Logger(loggerContext(name));
@@ -48,10 +49,11 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
       }
       const listener = this.injectedListener(name);
       const named = config.subscriptions.map((table) => ({ name: table, source: 'options.subscriptions' }));
-      const features = [...this.features.of(name), ...named];
+      const features = [...this.features.of(name, tables), ...named];
       if (listener !== undefined) {
         const { streams, statusSubject: status, gapSubject: gaps } = listener;
         const parts = { config, definitions: mine, features, streams, status, gaps, logger };
+        listener.tables = tables;
         listener.runtime = listener.createRuntime?.(parts) ?? new AppRuntime(parts);
         if (listener.runtime instanceof AppRuntime) streaming.push(config);
       }
@@ -73,6 +75,7 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
       if (listener === undefined) logger.log('Overridden by another provider: no connection will be opened');
       else if (!config.enabled) logger.log('Disabled: no connection will be opened');
     }
+    for (const note of tables.notes) new Logger('PgListener').warn(note);
     refuseSharedSlots(streaming);
   }
 

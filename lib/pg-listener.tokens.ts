@@ -1,6 +1,8 @@
 import type { InjectionToken } from '@nestjs/common';
 import { PgListenerConfig } from './configs/pg-listener-config.js';
 import { canonicalSelector } from './changes/table-pattern.js';
+import type { TableSource } from './interfaces/orm-table.interface.js';
+import { drizzleTableName, isDrizzleTable } from './tables/drizzle-table.js';
 import { DEFAULT_APP_NAME } from './pg-listener.constants.js';
 import { PgListener } from './pg-listener.js';
 
@@ -15,13 +17,33 @@ export function getPgListenerConfigToken(app: string = DEFAULT_APP_NAME): Inject
 }
 
 /**
- * Token of the observable that `forFeature` provides. `orders` and `public.orders` are one table and one token.
+ * Token of the observable that `forFeature` provides. `orders` and `public.orders` are one table and one token, and so is a
+ * Drizzle table of that name; an entity class is a token of its own, for its table is known only when its ORM is.
  *
  * @publicApi
  */
-export function getChangesToken(table: string | { readonly name: string }, options: { app?: string } = {}): string {
-  const name = typeof table === 'string' ? table : table.name;
-  return `Changes(${canonicalSelector(name)}) of PgListenerModule.forFeature, app "${options.app ?? DEFAULT_APP_NAME}"`;
+export function getChangesToken(
+  table: string | { readonly name: string } | TableSource,
+  options: { app?: string } = {},
+): string {
+  return `Changes(${tokenText(table)}) of PgListenerModule.forFeature, app "${options.app ?? DEFAULT_APP_NAME}"`;
+}
+
+function tokenText(table: string | { readonly name: string } | TableSource): string {
+  if (typeof table === 'string') return canonicalSelector(table);
+  if (isDrizzleTable(table)) return drizzleTableName(table);
+  if (typeof table === 'function') return `class ${table.name} #${numberOf(table)}`;
+  return canonicalSelector((table as { readonly name: string }).name);
+}
+
+const numbers = new WeakMap<object, number>();
+let lastNumber = 0;
+
+/** Two classes may have one name. */
+function numberOf(entity: object): number {
+  const number = numbers.get(entity) ?? ++lastNumber;
+  numbers.set(entity, number);
+  return number;
 }
 
 /** Where an app's parts can be had throughout the application, whatever `isGlobal` says. @internal */

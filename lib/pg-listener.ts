@@ -1,5 +1,6 @@
 import { BehaviorSubject, Observable, skip, Subject } from 'rxjs';
 import type { ChangeOf, Operation } from './interfaces/change.interface.js';
+import type { TableSource } from './interfaces/orm-table.interface.js';
 import type { RowOf, TableSelector } from './interfaces/table.interface.js';
 import type { PgListenerHealth, PgListenerStats, PgListenerStatus } from './interfaces/status.interface.js';
 import type { ParkedChanges } from './interfaces/parked.interface.js';
@@ -14,7 +15,9 @@ import { GapTally } from './diagnostics/gap-tally.js';
 import { LifecycleError } from './errors/app.error.js';
 import { durationBounds } from './configs/duration-bounds.js';
 import type { MeasureOptions } from './interfaces/slot-stats.interface.js';
+import { isTableSource } from './tables/drizzle-table.js';
 import { ChangeStreams, operationMask } from './events/change-streams.js';
+import type { TableResolver } from './tables/table-resolver.js';
 
 /**
  * The running replication of one app: starts and stops it, looks on, tells how it is.
@@ -43,6 +46,8 @@ export class PgListener {
   private readonly gapTally = new GapTally();
   private timeBounds: readonly number[] | undefined;
   private isClosed = false;
+  /** @internal Set when the application initialises. */
+  tables: TableResolver | undefined;
 
   constructor(private readonly config: Pick<PgListenerConfig, 'name' | 'enabled'>) {
     this.name = config.name;
@@ -109,9 +114,11 @@ export class PgListener {
     operations?: O | readonly O[],
   ): Observable<ChangeOf<RowOf<S, 'default'>, O>> {
     const selected = table === undefined ? ['*'] : ((Array.isArray(table) ? table : [table]) as unknown[]);
-    const names = selected.map((each) => (typeof each === 'string' ? each : (each as { name: string }).name));
+    const sources = selected.filter(isTableSource);
+    const named = selected.filter((each) => !isTableSource(each)) as (string | { name: string })[];
+    const names = named.map((each) => (typeof each === 'string' ? each : each.name));
     const asked = operations === undefined ? [] : Array.isArray(operations) ? operations : [operations];
-    const stream: unknown = this.streams.changes(new TablePattern(names), operationMask(asked as readonly O[]));
+    const stream: unknown = this.streams.changes(this.patternOf(names, sources), operationMask(asked as readonly O[]));
     return stream as Observable<ChangeOf<RowOf<S, 'default'>, O>>;
   }
 
@@ -197,6 +204,16 @@ export class PgListener {
   /** `console.log(listener)` shows which it is and how it is, and nothing of its connection. */
   [Symbol.for('nodejs.util.inspect.custom')](): object {
     return { name: this.name, status: this.status };
+  }
+
+  /** An ORM's tables have their names when the application has initialised: before any change comes. */
+  private patternOf(names: readonly string[], sources: readonly TableSource[]): Pick<TablePattern, 'matches'> {
+    const resolve = (tables: TableResolver): TablePattern =>
+      new TablePattern([...names, ...sources.map((each) => tables.resolve(each).name)]);
+    if (sources.length === 0) return new TablePattern(names);
+    if (this.tables !== undefined) return resolve(this.tables);
+    let pattern: TablePattern | undefined;
+    return { matches: (...table) => (pattern ??= resolve(this.tables!)).matches(...table) };
   }
 
   private ready(): ListenerRuntime {

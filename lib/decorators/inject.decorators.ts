@@ -1,4 +1,5 @@
 import { Inject } from '@nestjs/common';
+import type { TableSource } from '../interfaces/orm-table.interface.js';
 import type { AppName, TableRef } from '../interfaces/table.interface.js';
 import { getChangesToken, getPgListenerConfigToken, getPgListenerToken } from '../pg-listener.tokens.js';
 
@@ -18,5 +19,7 @@ export const InjectPgListenerConfig = (app?: AppName): InjectDecorator => Inject
  * constructor(@InjectChanges('orders') private readonly orders$: Observable<Change<Order>>) {}
  * @publicApi
  */
-export const InjectChanges = (table: string | TableRef<any>, options?: { app?: AppName }): InjectDecorator =>
-  Inject(getChangesToken(table, options));
+export const InjectChanges = (
+  table: string | TableRef<any> | TableSource,
+  options?: { app?: AppName },
+): InjectDecorator => Inject(getChangesToken(table, options));

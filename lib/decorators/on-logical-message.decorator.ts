@@ -1,5 +1,6 @@
 import type { ContextOf, HandlerDecorator, PlainHandlerOptions } from '../interfaces/handler.interface.js';
 import type { LogicalMessage } from '../interfaces/transaction.interface.js';
+import type { TransactionAdapter } from '../interfaces/transaction-adapter.interface.js';
 import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
 
 /**
@@ -11,7 +12,7 @@ import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
  * async onMessage(message: LogicalMessage) {}
  * @publicApi
  */
-export function OnLogicalMessage<const Tx extends boolean = false>(
+export function OnLogicalMessage<const Tx extends boolean | TransactionAdapter = false>(
   prefix?: string,
   options?: PlainHandlerOptions<Tx>,
 ): HandlerDecorator<LogicalMessage, ContextOf<Tx>> {

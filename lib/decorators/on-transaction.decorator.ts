@@ -1,5 +1,6 @@
 import type { ContextOf, HandlerDecorator, PlainHandlerOptions } from '../interfaces/handler.interface.js';
 import type { Transaction } from '../interfaces/transaction.interface.js';
+import type { TransactionAdapter } from '../interfaces/transaction-adapter.interface.js';
 import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
 
 /**
@@ -13,7 +14,7 @@ import { addHandlerMetadata, storedOptions } from './handler-metadata.js';
  * }
  * @publicApi
  */
-export function OnTransaction<const Tx extends boolean = false>(
+export function OnTransaction<const Tx extends boolean | TransactionAdapter = false>(
   options?: PlainHandlerOptions<Tx>,
 ): HandlerDecorator<Transaction, ContextOf<Tx>> {
   return (target, key, descriptor) =>

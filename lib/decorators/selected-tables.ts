@@ -1,9 +1,11 @@
+import type { TableSource } from '../interfaces/orm-table.interface.js';
+import { isTableSource } from '../tables/drizzle-table.js';
 import { refuse } from './handler-metadata.js';
 
-/** What a selector names: tables and patterns, and the names of entity classes. */
+/** What a selector names: tables and patterns, and what an ORM knows the table of. */
 export interface SelectedTables {
   readonly tables: readonly string[];
-  readonly entities: readonly string[];
+  readonly sources: readonly TableSource[];
 }
 
 /** @throws HandlerDefinitionError on what cannot name a table */
@@ -15,19 +17,19 @@ export function selectedTables(target: object, key: string | symbol, selector: u
     refuse(
       target,
       key,
-      `names a table by ${kind}; a name, a pattern or table<Row>(name) is wanted (is it imported in a circle?)`,
+      `names a table by ${kind}; a name, a pattern or table<Row>(name) is wanted, or a table of an ORM (is it imported in a circle?)`,
     );
   }
-  const entities = selected.filter((each) => typeof each === 'function') as { name: string }[];
+  const sources = selected.filter(isTableSource);
   return {
     tables: selected
-      .filter((each) => typeof each !== 'function')
+      .filter((each) => !isTableSource(each))
       .map((each) => (typeof each === 'string' ? each : (each as { name: string }).name)),
-    entities: entities.map((each) => each.name),
+    sources,
   };
 }
 
 function isTable(each: unknown): boolean {
-  if (typeof each === 'string' || typeof each === 'function') return true;
+  if (typeof each === 'string' || isTableSource(each)) return true;
   return typeof each === 'object' && each !== null && typeof (each as { name?: unknown }).name === 'string';
 }

@@ -64,3 +64,16 @@ export class RowSchemaError extends PgListenerError {
     return false;
   }
 }
+
+/** A class or an object that stands for a table, and of which no ORM tells the table. @publicApi */
+export class TableSourceError extends PgListenerError {
+  readonly code = 'PG_LISTENER_TABLE_SOURCE';
+
+  /** @param what the class or object; the message goes on with the problem */
+  constructor(what: string, problem: string, cause?: unknown) {
+    super(`${what} ${problem}`, {
+      cause,
+      hint: "name a class with TypeORM's @Entity(), a Drizzle table of pg-core, or the table itself: 'orders', table<Order>('orders').",
+    });
+  }
+}

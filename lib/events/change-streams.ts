@@ -7,7 +7,7 @@ import type { TransactionSummary } from '../interfaces/transaction.interface.js'
 
 /** One subscription to changes. */
 export interface ChangeWatch {
-  readonly pattern: TablePattern;
+  readonly pattern: Pick<TablePattern, 'matches'>;
   readonly mask: number;
   readonly subscriber: Subscriber<Change>;
 }
@@ -24,7 +24,7 @@ export class ChangeStreams {
   private isClosed = false;
   private readonly summaries = new Subject<TransactionSummary>();
 
-  changes(pattern: TablePattern, mask: number): Observable<Change> {
+  changes(pattern: Pick<TablePattern, 'matches'>, mask: number): Observable<Change> {
     return new Observable<Change>((subscriber) => {
       if (this.isClosed) return subscriber.complete();
       const watch: ChangeWatch = { pattern, mask, subscriber };

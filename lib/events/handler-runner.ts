@@ -2,13 +2,12 @@ import type { RowChange } from '../changes/change.js';
 import type { CommittedTransaction, TransactionInfo } from '../changes/transaction.js';
 import { placeOfCommit } from '../changes/wal-position.js';
 import type { RoutedTable } from '../interfaces/transaction-sink.interface.js';
-import type { HandlerDefinition, HandlerMethod } from '../interfaces/handler-definition.interface.js';
+import type { HandlerDefinition } from '../interfaces/handler-definition.interface.js';
 import type { PgListenerContext, TransactionalContext } from '../interfaces/handler.interface.js';
 import type { OnExhausted } from '../interfaces/pg-listener-options.interface.js';
 import type { EffectPlace } from '../interfaces/effects-store.interface.js';
 import { failedItems } from './lanes/batch-results.js';
 import type { RetryPolicy } from './failure-policy.js';
-import { withSchema } from './row-schema.js';
 import { isPromise, settledResult } from './settled-result.js';
 import type { TransactionalCalls } from './effects/transactional-calls.js';
 import type { Transaction } from '../interfaces/transaction.interface.js';
@@ -59,8 +58,6 @@ export class HandlerRunner {
   readonly tally = new HandlerTally();
   private lastTransaction: TransactionInfo | undefined;
   private lastContext!: PgListenerContext;
-  /** The user's method, behind what was asked for around it. */
-  private readonly method: HandlerMethod;
 
   constructor(
     readonly definition: HandlerDefinition,
@@ -69,8 +66,6 @@ export class HandlerRunner {
     this.id = definition.id;
     this.retry = { ...handling.retry, ...definition.retry };
     this.onExhausted = definition.onExhausted ?? handling.onExhausted;
-    const { callback, schema, batch } = definition;
-    this.method = schema === undefined ? callback : withSchema(schema, batch !== undefined, callback);
   }
 
   /** Whether the change has to wait behind one that is parked. */
@@ -169,7 +164,8 @@ export class HandlerRunner {
   }
 
   private invoke(payload: unknown, context: PgListenerContext | TransactionalContext): unknown {
-    return settledResult(this.method.call(this.definition.instance, payload, context));
+    const { callback, instance } = this.definition;
+    return settledResult(callback.call(instance, payload, context));
   }
 
   /** One object serves all first attempts in a transaction. */

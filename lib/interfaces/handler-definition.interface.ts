@@ -1,23 +1,27 @@
 import type { Operation } from './change.interface.js';
 import type { BatchOptions } from './handler.interface.js';
+import type { MappedOptions, TableSource } from './orm-table.interface.js';
 import type { OnExhausted, RetryOptions } from './pg-listener-options.interface.js';
 import type { StandardSchemaV1 } from './standard-schema.interface.js';
+import type { TransactionAdapter } from './transaction-adapter.interface.js';
 
 export type HandlerMethod = (this: object, payload: unknown, context: unknown) => unknown;
+/** Puts something around a method; what it makes is called as the method is. */
+export type Around = (method: HandlerMethod) => HandlerMethod;
 
 /** What a decorator stores on the method, one entry for each decorator. */
 export type HandlerMetadata =
   | {
       readonly kind: 'table';
       readonly tables: readonly string[];
-      readonly entities: readonly string[];
+      readonly sources: readonly TableSource[];
       readonly operations: readonly Operation[];
       readonly options: StoredHandlerOptions;
     }
   | {
       readonly kind: 'schema';
       readonly tables: readonly string[];
-      readonly entities: readonly string[];
+      readonly sources: readonly TableSource[];
       readonly options: StoredHandlerOptions;
     }
   | { readonly kind: 'transaction'; readonly options: StoredHandlerOptions }
@@ -33,7 +37,8 @@ export interface StoredHandlerOptions {
   readonly oldRecord?: 'full' | readonly string[];
   readonly concurrency?: number;
   readonly batch?: BatchOptions;
-  readonly transactional?: boolean;
+  readonly transactional?: boolean | TransactionAdapter;
+  readonly mapped?: boolean | MappedOptions;
   readonly schema?: StandardSchemaV1;
 }
 
@@ -61,10 +66,11 @@ export interface HandlerDefinition {
   readonly onExhausted: OnExhausted | undefined;
   readonly instance: object;
   readonly methodName: string;
-  /** What is called, with `instance` for `this`: the method itself, or what `enhance` makes of it. */
+  /** What is called, with `instance` for `this`: the method itself, or what `around` makes of it. */
   readonly callback: HandlerMethod;
-  /** Puts guards, pipes, interceptors, filters and scope around a method; undefined: the handler has none of them. */
-  readonly enhance?: ((method: HandlerMethod) => HandlerMethod) | undefined;
-  /** Before all of them: the row has to fit. */
-  readonly schema?: StandardSchemaV1 | undefined;
+  /**
+   * Puts around a method what was asked for, from without to within: the transaction of an ORM, rows as the ORM has them, a
+   * schema, scope, guards, interceptors, pipes, filters. Undefined: nothing was.
+   */
+  readonly around?: Around | undefined;
 }

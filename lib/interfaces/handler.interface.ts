@@ -1,6 +1,8 @@
 import type { PoolClient } from 'pg';
+import type { MappedOptions } from './orm-table.interface.js';
 import type { RetryOptions, OnExhausted } from './pg-listener-options.interface.js';
 import type { StandardSchemaV1 } from './standard-schema.interface.js';
+import type { TransactionAdapter } from './transaction-adapter.interface.js';
 import type { TransactionContext } from './transaction.interface.js';
 
 export interface BatchOptions {
@@ -34,7 +36,8 @@ export interface HandlerOptions<
   Row = any,
   App = string,
   Batch = BatchOptions | undefined,
-  Tx = boolean,
+  Tx = boolean | TransactionAdapter,
+  Mapped = boolean | MappedOptions,
   Schema = StandardSchemaV1<any, any> | undefined,
 > {
   /** Unique in an app. Kept with progress and parked work: rename with care. Default: `Class.method`. */
@@ -55,12 +58,19 @@ export interface HandlerOptions<
   readonly batch?: Batch;
   /**
    * Effects exactly once: the handler gets `context.client`, in a transaction of the source database that also records
-   * that the change is done; what comes again is not handled again. @default false
+   * that the change is done; what comes again is not handled again. An adapter (`nestjs-pg-listener/typeorm`,
+   * `nestjs-pg-listener/drizzle`) puts more than the client into the context. @default false
    */
   readonly transactional?: Tx;
   /**
-   * A Standard Schema (zod, valibot, arktype) that the row of an insert or update has to fit. What it makes of the row is
-   * the `record` that the handler gets; a row that does not fit goes to `onExhausted` at once.
+   * Rows as the ORM of the entity class or Drizzle table has them: by property, with its values. `changedColumns`,
+   * `unchangedToast`, `whenChanged` and the rest name properties then. @default false: as node-postgres has them
+   */
+  readonly mapped?: Mapped;
+  /**
+   * A Standard Schema (zod, valibot, arktype) that the row of an insert or update has to fit: the mapped one where `mapped` is
+   * given. What it makes of the row is the `record` that the handler gets; a row that does not fit goes to `onExhausted` at
+   * once.
    */
   readonly schema?: Schema;
   /** Overrides the app's `retry`, option by option. */
@@ -72,7 +82,7 @@ export interface HandlerOptions<
 }
 
 /** Options of `@OnTransaction` and `@OnLogicalMessage`. */
-export type PlainHandlerOptions<Tx = boolean> = Pick<
+export type PlainHandlerOptions<Tx = boolean | TransactionAdapter> = Pick<
   HandlerOptions<any, string, undefined, Tx>,
   'id' | 'app' | 'transactional' | 'retry' | 'onExhausted' | 'enabled'
 >;
@@ -88,7 +98,11 @@ export type SchemaHandlerOptions<App = string> = Pick<
 
 /** By the key, not by `extends BatchOptions`: without `strictNullChecks`, `undefined` extends everything. */
 export type Delivered<C, Batch> = 'size' extends keyof Batch ? readonly C[] : C;
-export type ContextOf<Tx> = [Tx] extends [true] ? TransactionalContext : PgListenerContext;
+export type ContextOf<Tx> = [Tx] extends [true]
+  ? TransactionalContext
+  : [Tx] extends [TransactionAdapter<infer Extra>]
+    ? TransactionalContext & Extra
+    : PgListenerContext;
 
 /** A legacy method decorator that only fits a method able to take `C`. */
 export type HandlerDecorator<C, X = PgListenerContext> = <

@@ -1,3 +1,5 @@
+import type { DriverRow, DrizzleTable, EntityClass } from './orm-table.interface.js';
+
 /** Augment: `interface PgListenerTables { orders: Order; 'billing.invoices': Invoice }` (default app). */
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type
 export interface PgListenerTables {}
@@ -22,8 +24,6 @@ export function table<Row>(name: string): TableRef<Row> {
   return { name };
 }
 
-type Entity<Row> = abstract new (...args: never[]) => Row;
-
 export type AppName = 'default' | (keyof PgListenerApps extends never ? string : keyof PgListenerApps & string);
 type TablesOf<App> = App extends 'default'
   ? PgListenerTables
@@ -34,21 +34,25 @@ type Bare<T> = [keyof T] extends [never] ? string : (keyof T & string) | `public
 type Name<T> = Bare<T> | ([keyof T] extends [never] ? never : Pattern);
 type Pattern = `${string}*${string}` | `!${string}`;
 type Canonical<N> = N extends `public.${infer Bare}` ? Bare : N;
-type One<App> = Name<TablesOf<App>> | TableRef<any> | Entity<object>;
+type One<App> = Name<TablesOf<App>> | TableRef<any> | EntityClass | DrizzleTable;
 
 /** One table of an app, by its name. */
 export type TableName<App = 'default'> = Bare<TablesOf<App>>;
-/** A table, a pattern, a reference, an entity class, or several of them. */
+/** A table, a pattern, a reference, an entity class, a Drizzle table, or several of them. */
 export type TableSelector<App = 'default'> = One<App> | readonly One<App>[];
 
-/** The row type behind a selector. */
-export type RowOf<S, App> =
-  S extends Entity<infer Row> // before TableRef: a class has a `name` too
+/** The row type behind a selector. `Mapped`: as the ORM has it; else by columns, as node-postgres has it. */
+export type RowOf<S, App, Mapped = false> =
+  S extends EntityClass<infer Row> // before TableRef: a class has a `name` too
     ? Row
-    : S extends TableRef<infer Row>
-      ? Row
-      : S extends readonly (infer Each)[]
-        ? RowOf<Each, App>
-        : Canonical<S> extends keyof TablesOf<App>
-          ? TablesOf<App>[Canonical<S>]
-          : any;
+    : S extends DrizzleTable // and so has a table with such a column
+      ? [Mapped] extends [false]
+        ? DriverRow<S>
+        : S['$inferSelect']
+      : S extends TableRef<infer Row>
+        ? Row
+        : S extends readonly (infer Each)[]
+          ? RowOf<Each, App, Mapped>
+          : Canonical<S> extends keyof TablesOf<App>
+            ? TablesOf<App>[Canonical<S>]
+            : any;

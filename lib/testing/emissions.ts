@@ -4,11 +4,13 @@ import { LogicalMessageEvent } from '../changes/logical-message.js';
 import { parseTableName, type ParsedTableName } from '../changes/table-pattern.js';
 import { TableDescription } from '../changes/schema-change.js';
 import type { TransactionInfo } from '../changes/transaction.js';
+import type { DrizzleTable } from '../interfaces/orm-table.interface.js';
 import type { AppName, RowOf, TableName, TableRef } from '../interfaces/table.interface.js';
 import type { ColumnShape, TableShape } from '../interfaces/schema-change.interface.js';
+import { drizzleTableName, isDrizzleTable } from '../tables/drizzle-table.js';
 import { lsnFromParts } from '../protocol/lsn.js';
 
-type Table<App = string> = TableName<App> | TableRef<any>;
+type Table<App = string> = TableName<App> | TableRef<any> | DrizzleTable;
 type RecordOf<T, App> = Readonly<RowOf<T, App>>;
 
 /**
@@ -28,7 +30,7 @@ type Row = Record<string, unknown>;
 /**
  * A row that was inserted.
  *
- * @param table `orders` (= `public.orders`), `schema.table`, or `table<Row>(name)`; no pattern
+ * @param table `orders` (= `public.orders`), `schema.table`, `table<Row>(name)`, or a Drizzle table; no pattern
  * @param record as a handler is to see it: the values that your `pg` gives
  * @throws TablePatternError
  */
@@ -110,7 +112,7 @@ export type DescribedTable = Partial<Omit<TableShape, 'schema' | 'table' | 'colu
  * await listener.emit(alter('orders', { columns: [{ name: 'id' }] }, { columns: [{ name: 'id' }, { name: 'note' }] }));
  */
 export function alter(table: Table, previous: DescribedTable, current: DescribedTable): Emission {
-  const name = typeof table === 'string' ? table : table.name;
+  const name = nameOf(table);
   const [before, now] = [describedShape(name, previous), describedShape(name, current)];
   return { kind: 'schema', make: (transaction, place) => new TableDescription(transaction, place, now, before) };
 }
@@ -133,7 +135,12 @@ function describedShape(name: string, { oid, replicaIdentity, columns, table = n
 }
 
 function change(table: Table, make: ChangeMaker): Emission {
-  return { kind: 'change', table: parseTableName(typeof table === 'string' ? table : table.name), make };
+  return { kind: 'change', table: parseTableName(nameOf(table)), make };
+}
+
+function nameOf(table: Table): string {
+  if (typeof table === 'string') return table;
+  return isDrizzleTable(table) ? drizzleTableName(table) : table.name;
 }
 
 /** A handler that alters its row must not alter the test's. */

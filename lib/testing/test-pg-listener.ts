@@ -98,10 +98,10 @@ export class TestPgListener<App extends AppName = 'default'> extends ObservedPgL
 
 /** The test may have put a spy in the place of the method. */
 function byName(definition: HandlerDefinition): HandlerDefinition {
-  const { methodName, enhance } = definition;
+  const { methodName, around } = definition;
   const method: HandlerMethod = function (this: object, ...parameters: unknown[]) {
     return (this as Record<string, (...given: unknown[]) => unknown>)[methodName]!(...parameters);
   };
   Object.defineProperty(method, 'name', { value: methodName });
-  return { ...definition, callback: enhance?.(method) ?? method };
+  return { ...definition, callback: around?.(method) ?? method };
 }

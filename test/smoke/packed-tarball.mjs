@@ -11,6 +11,7 @@ import { checkGuideInJest } from './commonjs-jest.mjs';
 import { checkGuideInVitest } from './vitest.mjs';
 import { checkNestApplications } from './nest-applications.mjs';
 import { checkOptionalPeers } from './optional-peers.mjs';
+import { checkWithOrms, checkWithoutOrms } from './orm-adapters.mjs';
 import { modulesOf } from './readme.mjs';
 import { checkContents, checkLoading, readManifest } from './tarball-checks.mjs';
 
@@ -31,8 +32,12 @@ async function main(checks, run) {
   const { startPostgres } = await import('../../dist/testing/index.js');
   const modules = modulesOf(readFileSync(join(root, 'README.md'), 'utf8'));
   const applications = await checkNestApplications(checks, run, { tarball, modules, startPostgres });
-  await checkLoading(checks, applications[0], manifest.name);
+  const [application] = applications;
+  await checkLoading(checks, application, manifest.name);
+  await checkWithoutOrms(checks, application, manifest.name);
   await checkOptionalPeers(checks, applications, manifest.name);
+  const orms = ['typeorm', 'drizzle-orm'].map((each) => `${each}@${manifest.devDependencies[each]}`);
+  for (const each of applications) await checkWithOrms(checks, each, { orms, startPostgres });
   await checkGuideInJest(checks, run, { tarball, root });
   await checkGuideInVitest(checks, run, { tarball, root });
   await checks.check('no data of a server are left', () => {

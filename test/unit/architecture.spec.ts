@@ -56,7 +56,18 @@ const RULES: Readonly<Record<string, Rule>> = {
     outside: [...NEST, 'rxjs'],
   },
   enhancers: { ours: ['interfaces', 'errors'], outside: [...NEST, 'rxjs'] },
-  decorators: { ours: ['interfaces', 'errors', 'pg-listener.tokens.ts', 'pg-listener.constants.ts'], outside: NEST },
+  tables: { ours: ['changes', 'types', 'interfaces', 'errors'] },
+  adapters: { ours: ['interfaces'], outsideTypes: ['pg'] },
+  typeorm: { ours: ['tables', 'interfaces'], outsideTypes: ['typeorm', 'pg'] },
+  drizzle: {
+    ours: ['interfaces'],
+    outside: ['drizzle-orm', 'drizzle-orm/node-postgres', 'drizzle-orm/pg-core'],
+    outsideTypes: ['pg'],
+  },
+  decorators: {
+    ours: ['tables', 'interfaces', 'errors', 'pg-listener.tokens.ts', 'pg-listener.constants.ts'],
+    outside: NEST,
+  },
   testing: {
     ours: [
       'replication',
@@ -66,6 +77,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       'configs',
       'decoder',
       'events',
+      'tables',
       'changes',
       'protocol',
       'types',
@@ -119,6 +131,8 @@ const RULES: Readonly<Record<string, Rule>> = {
       'replication',
       'events',
       'enhancers',
+      'tables',
+      'adapters',
       'decorators',
     ],
     outside: [...NEST, 'rxjs'],

@@ -1,0 +1,1 @@
+export { typeorm, type TypeormContext, type TypeormOptions } from './typeorm.adapter.js';
