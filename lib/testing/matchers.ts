@@ -1,4 +1,5 @@
 import type { RowOf } from '../interfaces/table.interface.js';
+import { isDrizzleTable } from '../tables/drizzle-table.js';
 import type { HandlerOutcome } from './handler-record.js';
 import { checkOutcome, type OutcomeCheck } from './outcome-check.js';
 import type { ObservedPgListener } from './observed-pg-listener.js';
@@ -60,10 +61,13 @@ export const pgListenerMatchers: Readonly<Record<keyof PgListenerMatchers, Match
 function matcherOf(outcome: HandlerOutcome): Matcher {
   return (listener: ObservedPgListener, ...given) => {
     const [first, second] = given as [AskedTable | OutcomeQuery | undefined, OutcomeQuery | undefined];
-    const isTable = typeof first === 'string' || (first !== undefined && 'name' in first);
-    const [table, query] = isTable || first === undefined ? [first, second] : [undefined, first];
+    const [table, query] = first === undefined || isTable(first) ? [first, second] : [undefined, first];
     return checkOutcome(listener, outcome, table as AskedTable<'default'> | undefined, query);
   };
+}
+
+function isTable(first: AskedTable | OutcomeQuery): first is AskedTable {
+  return typeof first === 'string' || isDrizzleTable(first) || 'name' in first;
 }
 
 /** @ts-ignore: Jest may not be there. */

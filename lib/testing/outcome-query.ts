@@ -1,12 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import { canonicalTable, parseTableName } from '../changes/table-pattern.js';
 import type { Change, Operation } from '../interfaces/change.interface.js';
+import type { DrizzleTable } from '../interfaces/orm-table.interface.js';
 import type { TableName, TableRef } from '../interfaces/table.interface.js';
+import { drizzleTableName, isDrizzleTable } from '../tables/drizzle-table.js';
 import type { HandlerRecord } from './handler-record.js';
 import { valueText } from './value-text.js';
 
-/** A table of an app: `orders` (= `public.orders`), `schema.table`, or `table<Row>(name)`; no pattern. */
-export type AskedTable<App = string> = TableName<App> | TableRef<any>;
+/** A table of an app: `orders` (= `public.orders`), `schema.table`, `table<Row>(name)`, or a Drizzle table; no pattern. */
+export type AskedTable<App = string> = TableName<App> | TableRef<any> | DrizzleTable;
 
 /** Some columns, each with a value or something like `expect.any(Number)`. */
 export type ExpectedRow<Row> = {
@@ -87,8 +89,13 @@ export function tableOf(subject: object): string | undefined {
 
 /** Canonical. @throws TablePatternError */
 export function nameOf(table: AskedTable): string {
-  const parsed = parseTableName(typeof table === 'string' ? table : table.name);
+  const parsed = parseTableName(plainNameOf(table));
   return canonicalTable(parsed.schema, parsed.table);
+}
+
+function plainNameOf(table: AskedTable): string {
+  if (typeof table === 'string') return table;
+  return isDrizzleTable(table) ? drizzleTableName(table) : table.name;
 }
 
 function rowMatches(expected: object, row: unknown): boolean {

@@ -7,6 +7,7 @@ import {
   OnTransaction,
   PgListenerModule,
   type Change,
+  type DeleteChange,
   type DriverRow,
   type InsertChange,
   type PgListener,
@@ -14,11 +15,13 @@ import {
   type Transaction,
   type TransactionalContext,
   type UpdateChange,
+  type ValidatedChange,
 } from 'nestjs-pg-listener';
 import { drizzle, type DrizzleContext } from 'nestjs-pg-listener/drizzle';
 import { insert, update } from 'nestjs-pg-listener/testing';
 import { typeorm, type TypeormContext } from 'nestjs-pg-listener/typeorm';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { z } from 'zod';
 
 const upper = customType<{ data: string; driverData: Buffer }>({ dataType: () => 'bytea' });
 const orders = pgTable('orders', {
@@ -32,6 +35,8 @@ const orders = pgTable('orders', {
   name: text('name').notNull(),
 });
 const schema = { orders };
+const Cents = z.object({ id: z.number(), totalCents: z.bigint().transform(Number) });
+type Checked = z.output<typeof Cents>;
 type Mapped = typeof orders.$inferSelect;
 interface Raw {
   order_id: number;
@@ -114,6 +119,25 @@ export class Good {
   @OnTableChange(orders, 'insert', { transactional: typeorm() }) w(c: InsertChange<Raw>, x: TransactionalContext) {
     void [c, x];
   }
+  @OnTableChange(orders, 'insert', { mapped: true, schema: Cents }) y({ record }: InsertChange<Checked>) {
+    return record.totalCents.toFixed(2);
+  }
+  // The row as it was has not been through the schema.
+  @OnTableChange(orders, ['update', 'delete'], {
+    mapped: true,
+    schema: Cents,
+    whenChanged: ['totalCents'],
+    transactional: typeorm(),
+  })
+  async z(c: ValidatedChange<Mapped, 'update', typeof Cents> | DeleteChange<Mapped>, x: TypeormContext) {
+    if (c.operation === 'update') await x.manager.query(c.record.totalCents.toFixed(2));
+    const before: bigint | undefined = c.oldRecord?.totalCents;
+    return before;
+  }
+  @OnTableChange(Customer, 'insert', { schema: z.object({ id: z.number() }), batch: { size: 2 }, mapped: true })
+  aa(cs: readonly InsertChange<{ id: number }>[]) {
+    return cs.length;
+  }
 }
 
 export class Bad {
@@ -147,6 +171,14 @@ export class Bad {
   }
   // @ts-expect-error a row type that is given beside a name is not mapped
   @OnTableChange<Raw>('orders', 'insert', { mapped: true }) h(c: InsertChange<Raw>) {
+    void c;
+  }
+  // @ts-expect-error what the schema makes of it is no bigint
+  @OnTableChange(orders, 'insert', { mapped: true, schema: Cents }) l(c: InsertChange<Mapped>) {
+    void c;
+  }
+  // @ts-expect-error a column, where properties are wanted, with a schema too
+  @OnTableChange(orders, 'update', { mapped: true, schema: Cents, oldRecord: ['due_on'] }) m(c: UpdateChange<any>) {
     void c;
   }
   // @ts-expect-error no manager without the adapter
