@@ -113,6 +113,7 @@ export {
   TablePatternError,
   TableSourceError,
 } from './errors/handler.error.js';
+export { MissingPeerError } from './errors/peer.error.js';
 export { EffectsInterruptedError, TransactionMisuseError } from './errors/effects.error.js';
 export { HandlerHaltError, ParkedFilterError, ParkingError, SpillError } from './errors/delivery.error.js';
 export { HaltApp, ParkChange, RetryChange, SkipChange, type VerdictDetails } from './errors/verdict.error.js';

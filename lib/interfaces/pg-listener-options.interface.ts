@@ -137,8 +137,8 @@ export interface PgListenerAppOptions {
   readonly twoPhase?: boolean;
   /**
    * Values travel in PostgreSQL's binary format; handlers get the very same values. Where a table has a column that this
-   * format cannot give as text gives it (`money`, `regclass`, a composite type, a type parser of your own over
-   * `timestamptz`), the app says so in its log and goes on in text. @default false
+   * format cannot give as text gives it (`money`, `regclass`, a type of an extension that is not known, `timestamptz` under a
+   * type parser of your own), the app says so in its log and goes on in text. @default false
    */
   readonly binary?: boolean;
   /**

@@ -3,6 +3,7 @@ import { TerminusModule } from '@nestjs/terminus';
 import { PgListenerModule } from 'nestjs-pg-listener';
 import { PgListenerPrometheusModule } from 'nestjs-pg-listener/prometheus';
 import { PgListenerTerminusModule } from 'nestjs-pg-listener/terminus';
+import { CallLog } from './call-log.service.js';
 import { Database } from './database.js';
 import { HealthController } from './health.controller.js';
 import { MetricsController } from './metrics.controller.js';
@@ -23,7 +24,13 @@ export class AppModule {
         TerminusModule,
       ],
       controllers: [HealthController, MetricsController, OrdersController],
-      providers: [{ provide: Database, useValue: database }, OrdersHandler, SlowCallsService, WarehouseService],
+      providers: [
+        { provide: Database, useValue: database },
+        CallLog,
+        OrdersHandler,
+        SlowCallsService,
+        WarehouseService,
+      ],
     };
   }
 }

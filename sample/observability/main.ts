@@ -48,6 +48,8 @@ function welcome(url: string, { psql }: Database): string {
     `  Health           ${url}/health`,
     `  Metrics          ${url}/metrics`,
     `  An order         curl -X POST ${url}/orders`,
+    `  Out of stock     curl -X POST ${url}/orders/unicorn`,
+    `  One for a test   curl -X POST ${url}/orders/test`,
     `  A slow handler   curl -X POST ${url}/warehouse/slow`,
     `  A broken one     curl -X POST ${url}/warehouse/broken`,
     `  All well again   curl -X POST ${url}/warehouse/fine`,

@@ -3,6 +3,12 @@ import { InjectPgListener, type PgListener } from 'nestjs-pg-listener';
 import { Database } from './database.js';
 import { WarehouseService, type Mood } from './warehouse.service.js';
 
+/** What can be ordered, by its path. */
+const ITEMS = new Map([
+  ['book', 'a book'],
+  ['unicorn', 'a unicorn'],
+  ['test', 'test'],
+]);
 const MOODS: readonly string[] = ['fine', 'slow', 'broken'] satisfies Mood[];
 
 /** What one can do to the sample from outside. */
@@ -15,8 +21,15 @@ export class OrdersController {
   ) {}
 
   @Post('orders')
-  async order(): Promise<{ id: number }> {
-    return { id: await this.database.addOrder('a book') };
+  order(): Promise<{ id: number }> {
+    return this.orderItem('book');
+  }
+
+  @Post('orders/:item')
+  async orderItem(@Param('item') name: string): Promise<{ id: number }> {
+    const item = ITEMS.get(name);
+    if (item === undefined) throw new BadRequestException(`one of ${[...ITEMS.keys()].join(', ')} is wanted`);
+    return { id: await this.database.addOrder(item) };
   }
 
   @Post('warehouse/:mood')

@@ -79,6 +79,25 @@ describe('the sample observability', () => {
     await stop();
   });
 
+  it('has a guard, an interceptor and a filter around its handler, and counts what they decide', async () => {
+    await start();
+    const of = (outcome: string) => metric('handler_changes_total', { outcome });
+    await post('orders/test');
+    const { id } = await post('orders/unicorn');
+    await post('orders/book');
+    await waitFor(async () => (await handled()) === 2, 'the orders');
+    expect([await of('skipped'), await of('parked')]).toEqual([1, 0]);
+    expect(await metric('handler_failures_total')).toBe(1);
+    expect((await scrape()).text).toMatch(/^shop_out_of_stock_total 1$/m);
+    await waitFor(
+      () => new RegExp(`reserve [0-9A-F]+/[0-9A-F]+/0 \\(attempt 1\\): reserved order ${id + 1}`).test(sample.output()),
+      'the line of the log with its change',
+    );
+    expect(sample.output()).toMatch(new RegExp(`order ${id} waits until the warehouse has it`));
+    expect(await post('orders/dragon')).toMatchObject({ statusCode: 400 });
+    await stop();
+  });
+
   it('refuses a mood that there is not', async () => {
     await start();
     expect(await post('warehouse/sad')).toMatchObject({ statusCode: 400 });

@@ -206,7 +206,9 @@ describe('a handler that has an ORM, a schema and enhancers', () => {
     @Injectable()
     class Spied {
       @OnTableChange(orders, 'insert', { mapped: true, schema: Checked, transactional: counting() })
-      order(_: InsertChange<Checked>, _context: Entered): void {}
+      order(change: InsertChange<Checked>, context: Entered): unknown {
+        return [change, context];
+      }
     }
     const other = await boot([Spied]);
     Object.defineProperty(other.module.get(Spied), 'order', {
