@@ -4,6 +4,10 @@ export interface ColumnType {
   readonly text: string;
   /** The result of node-postgres for an interval, whose type has to be written out. */
   readonly usesInterval?: boolean;
+  /** It says `PgRange`. */
+  readonly usesRange?: boolean;
+  /** With `types: 'rich'`: it is made of what node-postgres leaves as text. */
+  readonly isStructure?: boolean;
 }
 
 /** A type of the database, as far as it counts. */
@@ -88,9 +92,17 @@ export function columnType(oid: number, types: ReadonlyMap<number, DatabaseType>
   return { text: 'string' };
 }
 
-function baseOf(oid: number, types: ReadonlyMap<number, DatabaseType>): number {
+/** Of a domain, what it is over at last. */
+export function baseOf(oid: number, types: ReadonlyMap<number, DatabaseType>): number {
   const type = types.get(oid);
   return type === undefined || type.kind !== 'd' ? oid : baseOf(type.base, types);
+}
+
+/** A name that can stand as a property without quotes. */
+const PLAIN_NAME = /^[A-Za-z_$][\w$]*$/;
+
+export function propertyName(name: string): string {
+  return PLAIN_NAME.test(name) ? name : literal(name);
 }
 
 /** A text as TypeScript writes it, with single quotes as prettier does. */

@@ -1,34 +1,34 @@
 import { canonicalTable } from '../../changes/table-pattern.js';
-import { columnType, INTERVAL_DECLARATION, literal, type DatabaseType } from './column-types.js';
+import { INTERVAL_DECLARATION, propertyName, type ColumnType } from './column-types.js';
 import type { DescribedTable, TableColumn } from './table-columns.js';
 
-/** A name that can stand as a property without quotes. */
-const PLAIN_NAME = /^[A-Za-z_$][\w$]*$/;
+export interface DeclarationOptions {
+  readonly typeOf: (typeOid: number) => ColumnType;
+  /** Whether columns that an update may leave out are marked. */
+  readonly marksToast?: boolean;
+  /** The named listener that the tables belong to. @default the one without a name */
+  readonly app?: string | undefined;
+}
 
-/**
- * A module that tells TypeScript the rows of the tables.
- *
- * @param app the named listener that the tables belong to; `default`: the one without a name
- */
-export function declarationOf(
-  tables: readonly DescribedTable[],
-  types: ReadonlyMap<number, DatabaseType>,
-  app: string,
-): string {
-  let usesInterval = false;
+/** A module that tells TypeScript the rows of the tables. */
+export function declarationOf(tables: readonly DescribedTable[], options: DeclarationOptions): string {
+  const { typeOf, app = 'default' } = options;
+  const all = tables.flatMap(({ columns }) => columns.map(({ typeOid }) => typeOf(typeOid)));
+  const usesToastable = tables.some(({ columns }) => columns.some((each) => isMarked(each, options)));
+  const imports = [
+    ...(all.some(({ usesRange }) => usesRange === true) ? ['PgRange'] : []),
+    ...(usesToastable ? ['Toastable'] : []),
+  ];
   const indent = app === 'default' ? '    ' : '      ';
   const properties = tables.map((each) => {
-    const columns = each.columns.map((column) => {
-      usesInterval ||= columnType(column.typeOid, types).usesInterval === true;
-      return columnText(column, types, `${indent}  `);
-    });
+    const columns = each.columns.map((column) => columnText(column, options, `${indent}  `));
     const body = columns.length === 0 ? '{}' : `{\n${columns.join('\n')}\n${indent}}`;
     return `${indent}${propertyName(tableName(each))}: ${body};`;
   });
   const parts = [
     '// Written by `nestjs-pg-listener types`: run it again when the tables have changed.',
-    'export {};',
-    ...(usesInterval ? [INTERVAL_DECLARATION] : []),
+    imports.length === 0 ? 'export {};' : `import type { ${imports.join(', ')} } from 'nestjs-pg-listener';`,
+    ...(all.some(({ usesInterval }) => usesInterval === true) ? [INTERVAL_DECLARATION] : []),
     `declare module 'nestjs-pg-listener' {\n${augmentation(app, properties)}\n}`,
   ];
   return `${parts.join('\n\n')}\n`;
@@ -46,18 +46,17 @@ function tableName({ schema, table }: DescribedTable): string {
   return schema === 'public' ? name.slice('public.'.length) : name;
 }
 
-function columnText(
-  { name, typeOid, isNullable, isGenerated }: TableColumn,
-  types: ReadonlyMap<number, DatabaseType>,
-  indent: string,
-): string {
-  const { text } = columnType(typeOid, types);
+function columnText(column: TableColumn, options: DeclarationOptions, indent: string): string {
+  const { name, typeOid, isNullable, isGenerated } = column;
+  const { text } = options.typeOf(typeOid);
   // unknown has null in it already.
-  const nullable = isNullable && text !== 'unknown' ? ' | null' : '';
+  const value = isNullable && text !== 'unknown' ? `${text} | null` : text;
   const note = isGenerated ? `${indent}/** Generated: changes come without it, unless it is published. */\n` : '';
-  return `${note}${indent}${propertyName(name)}${isGenerated ? '?' : ''}: ${text}${nullable};`;
+  const marked = isMarked(column, options) ? `Toastable<${value}>` : value;
+  return `${note}${indent}${propertyName(name)}${isGenerated ? '?' : ''}: ${marked};`;
 }
 
-function propertyName(name: string): string {
-  return PLAIN_NAME.test(name) ? name : literal(name);
+/** What is unknown cannot be marked: it would become an object. */
+function isMarked({ isToastable, typeOid }: TableColumn, { typeOf, marksToast = false }: DeclarationOptions): boolean {
+  return marksToast && isToastable && typeOf(typeOid).text !== 'unknown';
 }

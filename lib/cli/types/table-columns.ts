@@ -8,6 +8,8 @@ export interface TableColumn {
   readonly isNullable: boolean;
   /** A generated column: changes come without it, unless it is stored and published on purpose. */
   readonly isGenerated: boolean;
+  /** An update that leaves it alone may come without it, if it is large. */
+  readonly isToastable: boolean;
 }
 
 export interface DescribedTable {
@@ -16,14 +18,22 @@ export interface DescribedTable {
   readonly columns: readonly TableColumn[];
 }
 
-/** A NOT NULL that was not validated holds for new rows only (from PostgreSQL 18 on). */
+/**
+ * What is written compressed or outside of its row is toastable ("main" storage, such as numeric's, is so only in the last
+ * resort); a key is too small for it, and under FULL the old row has it.
+ *
+ * A NOT NULL that was not validated holds for new rows only (from PostgreSQL 18 on).
+ */
 const COLUMNS = `
   SELECT n.nspname AS schema, c.relname AS "table", a.attname AS name, a.atttypid::text AS type,
          NOT a.attnotnull OR EXISTS (
            SELECT FROM pg_catalog.pg_constraint k
             WHERE k.conrelid = c.oid AND k.contype = 'n' AND NOT k.convalidated AND a.attnum = ANY (k.conkey)
          ) AS nullable,
-         a.attgenerated <> '' AS generated
+         a.attgenerated <> '' AS generated,
+         a.attstorage IN ('x', 'e') AND c.relreplident <> 'f' AND NOT EXISTS (
+           SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)
+         ) AS toastable
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -39,17 +49,19 @@ interface ColumnRow {
   type: string;
   nullable: boolean;
   generated: boolean;
+  toastable: boolean;
 }
 
 /** Every table that can be listened to, those of `public` first; partitions are part of their topmost table. */
 export async function readTableColumns(client: Client): Promise<DescribedTable[]> {
   const { rows } = await client.query<ColumnRow>(COLUMNS);
   const tables: (DescribedTable & { columns: TableColumn[] })[] = [];
-  for (const { schema, table, name, type, nullable, generated } of rows) {
+  for (const { schema, table, name, type, nullable, generated, toastable } of rows) {
     let last = tables.at(-1);
     if (last?.schema !== schema || last.table !== table) tables.push((last = { schema, table, columns: [] }));
     if (name === null) continue;
-    last.columns.push({ name, typeOid: Number(type), isNullable: nullable, isGenerated: generated });
+    const facts = { isNullable: nullable, isGenerated: generated, isToastable: toastable };
+    last.columns.push({ name, typeOid: Number(type), ...facts });
   }
   return tables;
 }

@@ -3,8 +3,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Injectable } from '@nestjs/common';
+import { OnTableChange, type InsertChange } from 'nestjs-pg-listener';
+import { TestApplications } from '../../support/application.js';
 import { runCommand } from '../../support/command-line.js';
 import { createDatabase, type TestDatabase } from '../../support/database.js';
+import { waitFor } from '../../support/wait.js';
 import { packageRoot } from '../../unit/package-root.js';
 
 /** A value as TypeScript, written so that its type is that of the value and no other. */
@@ -90,6 +94,7 @@ const COLUMNS: readonly (readonly [type: string, value: string])[] = [
 describe('types', () => {
   let db: TestDatabase;
   let folder: string;
+  const apps = new TestApplications();
 
   beforeAll(() => {
     mkdirSync(join(packageRoot(), 'build'), { recursive: true });
@@ -98,7 +103,10 @@ describe('types', () => {
   beforeEach(async () => {
     db = await createDatabase();
   });
-  afterEach(() => db.drop());
+  afterEach(async () => {
+    await apps.close();
+    await db.drop();
+  });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   const compile = (files: Readonly<Record<string, string>>): string[] => {
@@ -201,5 +209,45 @@ describe('types', () => {
       stdout: '',
       stderr: expect.stringContaining('no table in the schema "biling"'),
     });
+  }, 60_000);
+
+  it("with --rich, writes what a listener with `types: 'rich'` gives; with --toastable, what may be absent", async () => {
+    await db.query(`CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN cents AS int8;
+      CREATE TYPE guest AS (name text, moods mood[], "paid at" timestamptz, price cents);
+      CREATE TABLE shapes (id int); CREATE TABLE bookings (id text PRIMARY KEY, guests guest[] NOT NULL, host guest, nights daterange NOT NULL,
+        prices numrange[], moods mood[] NOT NULL, shape shapes, took interval[], many int4[], doc jsonb, note text NOT NULL, amount numeric);
+      CREATE TABLE whole (id int PRIMARY KEY, note text); ALTER TABLE whole REPLICA IDENTITY FULL`);
+    const seen: Record<string, unknown>[] = [];
+    @Injectable()
+    class Bookings {
+      @OnTableChange('bookings', 'insert')
+      onInsert({ record }: InsertChange): void {
+        seen.push(record);
+      }
+    }
+    await apps.start({ connection: db.url, slot: 'temporary', types: 'rich' }, [Bookings]);
+    await db.query(`INSERT INTO bookings VALUES ('a', '{"(Ann,\\"{sad,ok}\\",2026-01-02,120)",NULL}', ROW('x', NULL, NULL, NULL),
+      '[2026-01-02,2026-01-04)', '{"[1,2)"}', '{ok,NULL}', ROW(1), '{1 day}', '{1,NULL}', '[1]', 'note', 1)`);
+    await waitFor(() => seen.length === 1);
+    const text = await write('--rich', '--toastable');
+    const use = [
+      `import type { PgListenerTables, UpdatedRecord } from 'nestjs-pg-listener';`,
+      `type Row = PgListenerTables['bookings'];`,
+      `export const row: Row = ${expressionOf(seen[0])};`,
+      `export const bound: Date | null = row.nights.lower;`,
+      `export const first: string | null | undefined = row.guests[0]?.name;`,
+      `export const moods: ('sad' | 'ok' | null)[] | null | undefined = row.host?.moods;`,
+      `export const updated: UpdatedRecord<Row> = { id: 'a', doc: null, amount: null };`,
+      `export const whole: UpdatedRecord<PgListenerTables['whole']>['note'] = null;`,
+      `// @ts-expect-error no such attribute`,
+      `row.guests[0]?.nope;`,
+      `// @ts-expect-error a key is always there`,
+      `export const wrong: UpdatedRecord<Row> = { doc: null, amount: null };`,
+      `// @ts-expect-error nothing of it is large where the old row comes whole`,
+      `export const more: UpdatedRecord<PgListenerTables['whole']> = { id: 1 };`,
+    ];
+    expect(compile({ 'use.ts': use.join('\n') })).toEqual([]);
+    expect(text).toContain('note: Toastable<string>;');
+    expect(await write()).toContain('guests: string;');
   }, 60_000);
 });
