@@ -61,6 +61,12 @@ export function decideFailure(
   return { action: onExhausted, isVerdict: false };
 }
 
+/** Whether an array is taken apart: one of its items may be to blame for all, and each has to show for itself. */
+export function isTakenApart(decision: FailureDecision, items: number): boolean {
+  if (items < 2 || decision.action === 'halt') return false;
+  return decision.action === 'retry' ? decision.isExhausted : !decision.isVerdict;
+}
+
 /** By its code: there may be two copies of the package in one application. */
 function verdictOf(error: unknown): string | undefined {
   return (error as { code?: string } | null | undefined)?.code;

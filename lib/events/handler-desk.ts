@@ -3,7 +3,14 @@ import { asError } from '../errors/as-error.js';
 import { HandlerHaltError } from '../errors/delivery.error.js';
 import type { DeliveryWatch } from '../interfaces/delivery-watch.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
-import { decideFailure, delayAfter, failureText, isInterruption, type FailureDecision } from './failure-policy.js';
+import {
+  decideFailure,
+  delayAfter,
+  failureText,
+  isInterruption,
+  isTakenApart,
+  type FailureDecision,
+} from './failure-policy.js';
 import type { HandlerRunner } from './handler-runner.js';
 import type { Parking } from './parked/parking.js';
 import { RunSignals } from './run-signals.js';
@@ -67,10 +74,20 @@ export class HandlerDesk {
     return this.blocked.values().next().value;
   }
 
-  /** @returns null where the work has been taken away from the caller */
-  judge(caller: object, runner: HandlerRunner, what: string, tries: Tries, error: unknown): FailureDecision | null {
+  /** @param items of an array @returns null where the work has been taken away from the caller */
+  judge(
+    caller: object,
+    runner: HandlerRunner,
+    what: string,
+    tries: Tries,
+    error: unknown,
+    items = 1,
+  ): FailureDecision | null {
     const decision = this.decide(caller, runner, what, tries, error);
-    if (decision !== null) this.hooks.watch?.judged(runner.id, error, decision.action);
+    if (decision !== null) {
+      const verdict = isTakenApart(decision, items) ? 'retry' : decision.action;
+      this.hooks.watch?.judged(runner.id, error, verdict);
+    }
     return decision;
   }
 

@@ -150,11 +150,12 @@ export class JournalledCall {
     this.changed();
   }
 
-  /** @returns whether it has failed of this, and was not judged before */
+  /** Of an array, what has failed is judged together. @returns whether it has failed of this, and was not judged before */
   judge(error: unknown, outcome: HandlerOutcome): boolean {
-    const failed = this.entries.filter((entry) => entry.outcome === 'failed' && entry.error === error);
+    const failed = this.entries.filter((entry) => entry.outcome === 'failed');
+    if (!failed.some((entry) => entry.error === error)) return false;
     for (const entry of failed) entry.outcome = outcome;
-    return failed.length > 0;
+    return true;
   }
 
   failed(error: unknown): void {

@@ -3,6 +3,7 @@ import { clearTimeout, setTimeout } from 'node:timers';
 import { asError } from '../../errors/as-error.js';
 import { failedItems } from './batch-results.js';
 import type { Given } from '../effects/handled-prefix.js';
+import { isTakenApart } from '../failure-policy.js';
 import type { HandlerDesk, Tries } from '../handler-desk.js';
 import type { ChangeLanes, HandlerRunner } from '../handler-runner.js';
 import { isPromise } from '../settled-result.js';
@@ -218,11 +219,9 @@ export class HandlerLanes implements ChangeLanes {
     call.items = items;
     this.failing.add(call);
     if (desk.run.isDraining) return this.failedForNow(call);
-    const decision = desk.judge(call, runner, this.describe(items), call, error);
+    const decision = desk.judge(call, runner, this.describe(items), call, error, items.length);
     if (decision === null) return;
-    const isFinal = decision.action === 'retry' ? decision.isExhausted : !decision.isVerdict;
-    // One of an array may be to blame for all: each has to show for itself.
-    if (isFinal && decision.action !== 'halt' && items.length > 1) return this.takeApart(call);
+    if (isTakenApart(decision, items.length)) return this.takeApart(call);
     switch (decision.action) {
       case 'retry':
         this.running--;

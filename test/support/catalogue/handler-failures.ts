@@ -1,5 +1,6 @@
-import { Injectable, Scope } from '@nestjs/common';
+import { Injectable, Scope, UseGuards, type CanActivate } from '@nestjs/common';
 import { OnTableChange } from 'nestjs-pg-listener';
+import { z } from 'zod';
 import { waitFor } from '../wait.js';
 import type { FailureFamily } from './entry.js';
 
@@ -21,6 +22,59 @@ export const HANDLER_FAILURES: FailureFamily = {
           onInvoice(): void {}
         }
         return site.refusal({ handlers: { 'OrdersHandler.onCreate': { enabled: false } } }, [OrdersHandler]);
+      },
+    },
+    {
+      title: 'A handler names a class that is no entity',
+      about:
+        'A class or a Drizzle table stands for its table only as far as its ORM tells it: see [typed tables](typed-tables.md). Often ' +
+        'the decorator of the class is missing, or `TypeOrmModule` is not imported.',
+      provoke: (site) => {
+        class Order {}
+        @Injectable()
+        class OrdersHandler {
+          @OnTableChange(Order, 'insert')
+          onCreated(): void {}
+        }
+        return site.refusal({}, [OrdersHandler]);
+      },
+    },
+    {
+      title: 'A guard refuses a change',
+      about:
+        'It has failed then, and the policy of its handler decides. Global guards stand before handlers only with ' +
+        '`globalEnhancers: true`: see [handlers](handlers.md#guards-pipes-interceptors-filters).',
+      provoke: async (site) => {
+        class LoggedIn implements CanActivate {
+          canActivate(): boolean {
+            return false;
+          }
+        }
+        @Injectable()
+        @UseGuards(new LoggedIn())
+        class OrdersHandler {
+          @OnTableChange('orders', 'insert', { onExhausted: 'skip', retry: { attempts: 1 } })
+          onCreated(): void {}
+        }
+        const app = await site.streaming({}, [OrdersHandler]);
+        await site.inShop('INSERT INTO orders VALUES (1)');
+        return site.line(app, 'refuses it');
+      },
+    },
+    {
+      title: 'A row does not fit the schema of its handler',
+      about:
+        "Another try would not mend it, so that `onExhausted` decides at once; under `'block'` it is tried on. See " +
+        '[handlers](handlers.md#a-schema-for-the-row).',
+      provoke: async (site) => {
+        @Injectable()
+        class OrdersHandler {
+          @OnTableChange('orders', 'insert', { schema: z.object({ id: z.string() }), onExhausted: 'skip' })
+          onCreated(): void {}
+        }
+        const app = await site.streaming({}, [OrdersHandler]);
+        await site.inShop('INSERT INTO orders VALUES (1)');
+        return site.line(app, 'does not fit');
       },
     },
     {

@@ -3,7 +3,14 @@ import { DuplicateAppError, LifecycleError, UnknownAppError } from '#lib/errors/
 import { PgListenerConfigError } from '#lib/errors/config.error.js';
 import { DecodeError } from '#lib/errors/decode.error.js';
 import { HandlerHaltError, ParkedFilterError, ParkingError, SpillError } from '#lib/errors/delivery.error.js';
-import { HandlerDefinitionError, TablePatternError } from '#lib/errors/handler.error.js';
+import {
+  GuardRefusalError,
+  HandlerDefinitionError,
+  RowSchemaError,
+  TablePatternError,
+  TableSourceError,
+} from '#lib/errors/handler.error.js';
+import { MissingPeerError } from '#lib/errors/peer.error.js';
 import { HaltApp, ParkChange, RetryChange, SkipChange } from '#lib/errors/verdict.error.js';
 import { PgListenerError } from '#lib/errors/pg-listener.error.js';
 import * as replication from '#lib/errors/replication.error.js';
@@ -16,6 +23,10 @@ const CODES = new Map<PgListenerError, string>([
   [new DecodeError('x', { messageType: 'Insert', offset: 1 }), 'PG_LISTENER_DECODE'],
   [new HandlerDefinitionError(['x']), 'PG_LISTENER_HANDLERS'],
   [new TablePatternError('x', 'is bad'), 'PG_LISTENER_TABLE_PATTERN'],
+  [new TableSourceError('the class X', 'is no entity'), 'PG_LISTENER_TABLE_SOURCE'],
+  [new GuardRefusalError('Guard', new Error('x')), 'PG_LISTENER_GUARD_REFUSAL'],
+  [new RowSchemaError('x', [], [], 'x'), 'PG_LISTENER_ROW_SCHEMA'],
+  [new MissingPeerError('x', 'A module', new Error('x')), 'PG_LISTENER_MISSING_PEER'],
   [new HandlerHaltError('x'), 'PG_LISTENER_HANDLER_HALT'],
   [new ParkingError('x'), 'PG_LISTENER_PARKING'],
   [new SpillError('x'), 'PG_LISTENER_SPILL'],
@@ -34,8 +45,15 @@ const CODES = new Map<PgListenerError, string>([
   [new replication.GapError('x'), 'PG_LISTENER_GAP'],
   [new replication.StartupTimeoutError('x'), 'PG_LISTENER_STARTUP_TIMEOUT'],
 ]);
-/** What time may mend: these are tried again. */
-const PASSING = ['PG_LISTENER_PARKING', 'PG_LISTENER_CONNECTION', 'PG_LISTENER_SLOT_IN_USE', 'PG_LISTENER_SERVER_BUSY'];
+/** What time may mend: these are tried again. Of a guard and a schema, the handler's policy decides. */
+const PASSING = [
+  'PG_LISTENER_GUARD_REFUSAL',
+  'PG_LISTENER_ROW_SCHEMA',
+  'PG_LISTENER_PARKING',
+  'PG_LISTENER_CONNECTION',
+  'PG_LISTENER_SLOT_IN_USE',
+  'PG_LISTENER_SERVER_BUSY',
+];
 
 describe('errors', () => {
   it.each([...CODES].map(([error, code]) => [error.name, code, error] as const))(
