@@ -76,10 +76,9 @@ const PASSING = {
 async function enhanced(recording, enhancers, options) {
   let rows;
   const handler = await enhancedHandler(({ record }) => rows.read(record), enhancers, options);
-  const { schema } = options ?? {};
   return async () => {
     rows = new Rows();
-    await deliver(recording, handler, { schema });
+    await deliver(recording, handler);
     return rows;
   };
 }

@@ -39,11 +39,10 @@ const HANDLER = {
  * The whole way of our changes, but for the sockets: from the bytes of the replication connection to a handler and the
  * position that may be confirmed. Resolves when all of it is settled.
  */
-export async function deliver(recording, callback, { concurrency, schema } = {}) {
+export async function deliver(recording, callback, { concurrency } = {}) {
   const definition = {
     ...HANDLER,
     concurrency,
-    schema,
     callback,
   };
   const streams = new ChangeStreams();
