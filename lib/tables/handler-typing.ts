@@ -44,7 +44,7 @@ export function typeHandler(
       resolved.push(resolver.resolve(source));
     } catch (error) {
       if (!(error instanceof TableSourceError)) throw error;
-      mistakes.push(`names its table by ${error.message.split('\n', 1)[0]}`);
+      mistakes.push(`has a table that nobody knows: ${error.message.split('\n', 1)[0]}`);
     }
   }
   const names = overridden ?? [...tables, ...resolved.map(({ name }) => name)];

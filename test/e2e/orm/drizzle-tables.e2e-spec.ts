@@ -249,7 +249,9 @@ describe('tables of Drizzle', () => {
     }
     const error = await start([Handlers]).catch((reason: unknown) => reason);
     expect((error as HandlerDefinitionError).mistakes).toEqual([
-      expect.stringContaining('names its table by a Drizzle table is no table of PostgreSQL, but a MySqlTable'),
+      expect.stringContaining(
+        'has a table that nobody knows: a Drizzle table is no table of PostgreSQL, but a MySqlTable',
+      ),
       expect.stringContaining('mapped.casing'),
     ]);
   });
