@@ -23,11 +23,12 @@ import {
   OnTableChange,
   type DeleteChange,
   type InsertChange,
+  type StandardSchemaV1,
   type TransactionAdapter,
   type TransactionContext,
   type UpdateChange,
 } from 'nestjs-pg-listener';
-import { insert, remove, update, type HandlerOutcome } from 'nestjs-pg-listener/testing';
+import { insert, pgListenerMatchers, remove, update, type HandlerOutcome } from 'nestjs-pg-listener/testing';
 import type { ClientBase } from 'pg';
 import { of } from 'rxjs';
 import { ChildEntity, Column, Entity, PrimaryColumn, TableInheritance } from 'typeorm';
@@ -154,6 +155,9 @@ describe('a handler that has an ORM, a schema and enhancers', () => {
     const { journal } = listener;
     expect(journal.find('skipped', orders, { record: { total_cents: '-1' }, error: /does not fit/ })).toHaveLength(1);
     expect(journal.find('handled', orders)).toHaveLength(2);
+    expect.extend(pgListenerMatchers);
+    expect(listener).toHaveHandled(orders, { record: { order_id: 3 }, times: 1 });
+    expect(listener).not.toHaveHandled(orders, { record: { order_id: 9 } });
   });
 
   it('is refused by its guard at each attempt, each in a transaction of its own', async () => {
@@ -243,6 +247,14 @@ describe('rows of other classes', () => {
     await (source as unknown as { buildMetadatas(): Promise<void> }).buildMetadatas();
     const seen: unknown[] = [];
     const schema = z.object({ id: z.number(), voice: z.string() });
+    const copies: unknown[] = [];
+    const copying: StandardSchemaV1<Dog, Dog> = {
+      '~standard': {
+        version: 1,
+        vendor: 'test',
+        validate: (dog) => ({ value: Object.assign(Object.create(Dog.prototype) as Dog, dog) }),
+      },
+    };
     @Injectable()
     class Dogs {
       @OnTableChange(Dog, 'insert', { mapped: true, schema, onExhausted: 'skip' })
@@ -261,6 +273,22 @@ describe('rows of other classes', () => {
         const says = (id: number): unknown =>
           id === 3 ? { status: 'rejected', reason: new Error('no 3') } : undefined;
         return of(changes.map(({ record }) => says(record.id)));
+      }
+      @OnTableChange(Dog, 'insert', {
+        id: 'plain',
+        mapped: true,
+        onExhausted: 'skip',
+        retry: { attempts: 1 },
+        batch: { size: 9, maxWaitMs: 1 },
+      })
+      plain(changes: readonly InsertChange<Dog>[]): unknown {
+        const failed = { status: 'rejected', reason: new Error('no 3') };
+        return of(changes.map(({ record }) => (record.id === 3 ? failed : undefined)));
+      }
+      @OnTableChange(Dog, ['insert', 'update'], { id: 'copies', mapped: true, schema: copying, onExhausted: 'skip' })
+      copy(change: InsertChange<Dog> | UpdateChange<Dog>): void {
+        const { record } = change.toJSON() as { record: object };
+        copies.push([change.record instanceof Dog, Object.getPrototypeOf(record) === Object.prototype]);
       }
       @OnTableChange(Dog, 'delete', { mapped: true })
       gone({ oldRecord }: DeleteChange<Dog>): void {
@@ -296,6 +324,9 @@ describe('rows of other classes', () => {
       ['Dogs.one', 4],
       ['Dogs.many', 3],
       ['Dogs.many', 4],
+      ['plain', 3],
     ]);
+    await listener.emit(update('animals', { animal_id: 2, kind: 'Dog', bark: 'wuff' }));
+    expect(copies).toEqual([...Array(4)].map(() => [true, true]));
   });
 });
