@@ -1,7 +1,7 @@
 import { failureChannel, type FailureMessage } from '../diagnostics/channels.js';
 import { asError } from '../errors/as-error.js';
 import { HandlerHaltError } from '../errors/delivery.error.js';
-import type { DeliveryWatch } from '../interfaces/delivery-watch.interface.js';
+import type { CallVerdict, DeliveryWatch } from '../interfaces/delivery-watch.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import {
   decideFailure,
@@ -84,10 +84,7 @@ export class HandlerDesk {
     items = 1,
   ): FailureDecision | null {
     const decision = this.decide(caller, runner, what, tries, error);
-    if (decision !== null) {
-      const verdict = isTakenApart(decision, items) ? 'retry' : decision.action;
-      this.hooks.watch?.judged(runner.id, error, verdict);
-    }
+    if (decision !== null) this.tell(runner, what, tries.attempt, error, outcomeOf(decision, items));
     return decision;
   }
 
@@ -98,7 +95,7 @@ export class HandlerDesk {
     tries: Tries,
     error: unknown,
   ): FailureDecision | null {
-    if (isInterruption(error)) return this.interrupted(caller, runner, what, tries, asError(error));
+    if (isInterruption(error)) return this.waitOut(caller, runner, what, tries, asError(error));
     this.failures++;
     runner.tally.failures++;
     const { attempt, free } = tries;
@@ -110,19 +107,24 @@ export class HandlerDesk {
     const isTold = attempt > 1 && attempt !== runner.retry.attempts && decision.action === 'retry';
     this.logger.error(failureText(runner.id, what, attempt, decision, reason), isTold ? undefined : reason.stack);
     if (isExhausted) this.blocked.set(caller, { handler: runner.id, interruption: null });
-    if (failureChannel.hasSubscribers) this.publish(runner, what, attempt, error, decision);
     if (decision.action === 'retry' && !decision.isAttempt) tries.free++;
     return decision;
   }
 
   /** Nobody's failure: it is tried again, for as long as it takes. Where that is long, somebody has to know. */
-  interrupted(
+  interrupted(caller: object, runner: HandlerRunner, what: string, tries: Tries, error: unknown): InterruptedCall {
+    const decision = this.waitOut(caller, runner, what, tries, asError(error));
+    this.tell(runner, what, tries.attempt, error, outcomeOf(decision, 1));
+    return decision;
+  }
+
+  private waitOut(
     caller: object,
     runner: HandlerRunner,
     what: string,
     tries: Tries,
     error: Error,
-  ): FailureDecision & { action: 'retry' } {
+  ): InterruptedCall {
     const delayMs = delayAfter(++tries.free, runner.retry);
     if (tries.free >= runner.retry.attempts) {
       this.blocked.set(caller, { handler: runner.id, interruption: error.message });
@@ -131,11 +133,19 @@ export class HandlerDesk {
     return { action: 'retry', delayMs, isExhausted: false, isAttempt: false };
   }
 
-  /** One more try of a parked change was in vain. */
-  redriveFailed(runner: HandlerRunner, what: string, error: Error): void {
+  /** One more try of a parked change was in vain, and it stays parked, unless the handler says otherwise. */
+  redriveFailed(runner: HandlerRunner, what: string, attempt: number, error: unknown): 'skip' | 'halt' | 'park' {
     this.failures++;
     runner.tally.failures++;
-    this.logger.error(`Handler ${runner.id} failed on the parked ${what}: ${error.message}; it stays parked`);
+    const { action } = decideFailure(error, 1, runner.retry, 'block');
+    const verdict = action === 'retry' ? 'park' : action;
+    if (verdict === 'park') {
+      this.logger.error(
+        `Handler ${runner.id} failed on the parked ${what}: ${asError(error).message}; it stays parked`,
+      );
+    }
+    this.tell(runner, what, attempt, error, { verdict: verdict === 'park' ? 'keep' : verdict, ...NO_RETRY });
+    return verdict;
   }
 
   skip(runner: HandlerRunner, items = 1): void {
@@ -163,23 +173,39 @@ export class HandlerDesk {
     this.hooks.onFault(error);
   }
 
-  private publish(
-    { id }: HandlerRunner,
-    what: string,
-    attempt: number,
-    error: unknown,
-    decision: FailureDecision,
-  ): void {
-    const isRetry = decision.action === 'retry';
-    failureChannel.publish({
+  private tell(runner: HandlerRunner, what: string, attempt: number, error: unknown, outcome: Outcome): void {
+    const { verdict, delayMs, isBlocking } = outcome;
+    this.hooks.watch?.judged(runner.id, { error, attempt, verdict });
+    if (!failureChannel.hasSubscribers || isInterruption(error)) return;
+    const action = verdict === 'keep' ? 'park' : verdict;
+    const message: FailureMessage = {
       app: this.app,
-      handler: id,
+      handler: runner.id,
       what,
       attempt,
       error,
-      action: decision.action,
-      delayMs: isRetry ? decision.delayMs : null,
-      isBlocking: isRetry && decision.isExhausted,
-    } satisfies FailureMessage);
+      action,
+      delayMs,
+      isBlocking,
+    };
+    failureChannel.publish(message);
   }
+}
+
+type InterruptedCall = FailureDecision & { readonly action: 'retry' };
+
+/** What is done about a failure. */
+interface Outcome {
+  readonly verdict: CallVerdict;
+  readonly delayMs: number | null;
+  readonly isBlocking: boolean;
+}
+
+const NO_RETRY = { delayMs: null, isBlocking: false } as const;
+
+function outcomeOf(decision: FailureDecision, items: number): Outcome {
+  // Each item is tried alone, at once.
+  if (isTakenApart(decision, items)) return { verdict: 'retry', delayMs: 0, isBlocking: false };
+  if (decision.action !== 'retry') return { verdict: decision.action, ...NO_RETRY };
+  return { verdict: 'retry', delayMs: decision.delayMs, isBlocking: decision.isExhausted };
 }

@@ -3,7 +3,7 @@ import { clearTimeout, setTimeout } from 'node:timers';
 import { asError } from '../errors/as-error.js';
 import { ParkingError } from '../errors/delivery.error.js';
 import type { Given } from './effects/handled-prefix.js';
-import { decideFailure, isInterruption, isParkChange } from './failure-policy.js';
+import { isInterruption, isParkChange } from './failure-policy.js';
 import type { HandlerDesk } from './handler-desk.js';
 import type { HandlerRunner } from './handler-runner.js';
 import {
@@ -182,26 +182,26 @@ export class SerialCalls {
 
   /** Its policy has had its say: it stays parked, until somebody asks for another try. */
   private redriveFailed(work: RedriveWork, runner: HandlerRunner, error: unknown): boolean {
+    const { desk, tries } = this;
+    const what = describeWork(work);
     if (isInterruption(error)) {
-      const { delayMs } = this.desk.interrupted(this, runner, describeWork(work), this.tries, asError(error));
+      const { delayMs } = desk.interrupted(this, runner, what, tries, error);
       this.timer = setTimeout(() => this.retry(), delayMs);
       return false;
     }
-    this.desk.unblock(this);
-    const verdict = decideFailure(error, 1, runner.retry, 'block');
-    if (verdict.action === 'halt') {
-      this.desk.halt(runner, describeWork(work), error);
-      return false;
+    desk.unblock(this);
+    switch (desk.redriveFailed(runner, what, tries.attempt, error)) {
+      case 'halt':
+        desk.halt(runner, what, error);
+        return false;
+      case 'skip':
+        desk.skip(runner);
+        runner.tally.done++;
+        return true;
+      case 'park':
+        work.done(asError(error));
+        return true;
     }
-    if (verdict.action === 'skip') {
-      this.desk.skip(runner);
-      runner.tally.done++;
-      return true;
-    }
-    const reason = asError(error);
-    this.desk.redriveFailed(runner, describeWork(work), reason);
-    work.done(reason);
-    return true;
   }
 
   private retry(): void {

@@ -7,7 +7,7 @@ export interface HandlerStats {
   readonly kind: HandlerMetadata['kind'];
   /** What it is done with and returned for, parked ones that were tried again among them. */
   readonly handled: number;
-  /** Calls that failed, and items of an array that the handler said had failed: once for each attempt. */
+  /** Calls that failed, those that left items of an array undone among them: once for each attempt. */
   readonly failures: number;
   /** Passed over by policy, or because the handler said so. */
   readonly skipped: number;

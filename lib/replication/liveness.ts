@@ -31,7 +31,7 @@ export class Liveness {
   private ticker: NodeJS.Timeout | undefined;
   private reply: NodeJS.Timeout | undefined;
   private lastSentAt = 0;
-  private lastHeardAt = 0;
+  private lastHeardAt = Date.now();
   private lastTickAt = 0;
   private lastSentLsn: Lsn = INVALID_LSN;
   private requestsAt: Lsn = INVALID_LSN;
@@ -51,6 +51,14 @@ export class Liveness {
 
   get confirmedLsn(): Lsn {
     return this.lastSentLsn;
+  }
+
+  /**
+   * When the server was last heard, in milliseconds since 1970, where it has been silent for longer than it is when it is
+   * well: it was asked for a sign of life, and none has come. Null: it was heard.
+   */
+  get silentSinceMs(): number | null {
+    return Date.now() - this.lastHeardAt > this.statusMs * 2 ? this.lastHeardAt : null;
   }
 
   start(): void {

@@ -120,6 +120,11 @@ export class ReplicationServer {
     return this.liveness.confirmedLsn;
   }
 
+  /** Since when nothing has come, where something should have; null: it has. */
+  get silentSinceMs(): number | null {
+    return this.liveness.silentSinceMs;
+  }
+
   /** Sends START_REPLICATION. Rejects with the server's error (`code`: its SQLSTATE). */
   start(command: string): Promise<void> {
     return new Promise((resolve, reject) => {

@@ -121,7 +121,8 @@ export class ReplicationSession implements ReplicationListener {
     return this.publisher?.tracker.unsettled ?? 0;
   }
   get lag(): StreamProgress {
-    return { oldestMs: this.publisher?.tracker.oldestCommitTimeMs ?? null, hasReceived: this.receivedLsn > 0n };
+    const oldestMs = this.publisher?.tracker.oldestCommitTimeMs ?? null;
+    return { oldestMs, hasReceived: this.receivedLsn > 0n, silentSinceMs: this.server?.silentSinceMs ?? null };
   }
   get inProgress(): InProgressStats | undefined {
     return this.publisher?.streamed.held;

@@ -7,6 +7,8 @@ export interface StreamProgress {
   readonly oldestMs: number | null;
   /** It has brought the end of something: it knows better than the stream before it. */
   readonly hasReceived: boolean;
+  /** Since when the server is silent that should say something, in milliseconds since 1970; null: it is not. */
+  readonly silentSinceMs: number | null;
 }
 
 /**
@@ -16,6 +18,7 @@ export interface StreamProgress {
  * |---|---|
  * | something is not finished | since the oldest of it was committed |
  * | all is finished, and more has just come | what lay between the commit and the sending of the last of it |
+ * | all is finished, and the server has fallen silent | since it was heard last |
  * | all is finished | 0 |
  * | no stream, or one that has brought nothing yet | since the last one was up to date |
  * | never a stream, or another process has it | null |
@@ -36,7 +39,7 @@ export class StreamLag {
 
   /** A stream has ended that was ours. */
   ended(stream: StreamProgress, nowMs: number): void {
-    this.behindSinceMs = stream.oldestMs ?? (stream.hasReceived ? null : this.behindSinceMs) ?? nowMs;
+    this.behindSinceMs = sinceOf(stream, this.behindSinceMs) ?? nowMs;
   }
 
   /** It is nobody's, or another process has it. */
@@ -54,6 +57,6 @@ export class StreamLag {
   }
 }
 
-function sinceOf({ oldestMs, hasReceived }: StreamProgress, behindSinceMs: number | null): number | null {
-  return oldestMs ?? (hasReceived ? null : behindSinceMs);
+function sinceOf(stream: StreamProgress, behindSinceMs: number | null): number | null {
+  return stream.oldestMs ?? (stream.hasReceived ? null : behindSinceMs) ?? stream.silentSinceMs;
 }

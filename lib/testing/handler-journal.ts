@@ -1,7 +1,7 @@
 // Not the global ones: a user's test that has put fake timers in must not stop what waits.
 import { clearTimeout, setTimeout } from 'node:timers';
 import { failedItems } from '../events/lanes/batch-results.js';
-import type { CallVerdict, DeliveryWatch } from '../interfaces/delivery-watch.interface.js';
+import type { DeliveryWatch, JudgedCall } from '../interfaces/delivery-watch.interface.js';
 import type { ParkingRequest } from '../interfaces/parked-store.interface.js';
 import type { AppName, RowOf } from '../interfaces/table.interface.js';
 import type { HandlerOutcome, HandlerRecord } from './handler-record.js';
@@ -12,6 +12,7 @@ import { TestingError } from './testing.error.js';
 type Entry = { -readonly [K in keyof HandlerRecord]: HandlerRecord[K] };
 
 const PATIENCE_MS = 5_000;
+const OUTCOMES = { retry: 'retried', skip: 'skipped', halt: 'halted', keep: 'parked' } as const;
 
 /** What the handlers of a listener were called with, in order, and what has become of it. */
 export class HandlerJournal<App extends AppName = 'default'> implements DeliveryWatch {
@@ -82,12 +83,11 @@ export class HandlerJournal<App extends AppName = 'default'> implements Delivery
   }
 
   /** @internal */
-  judged(handler: string, error: unknown, verdict: CallVerdict): void {
+  judged(handler: string, judged: JudgedCall): void {
     // It is kept when it is durable, and `parked` tells.
-    if (verdict === 'park') return;
-    const outcome = ({ retry: 'retried', skip: 'skipped', halt: 'halted' } as const)[verdict];
+    if (judged.verdict === 'park') return;
     // A test may throw one error again and again: the last that nobody has judged is the one.
-    this.calls.findLast((call) => call.handler === handler && call.judge(error, outcome));
+    this.calls.findLast((call) => call.handler === handler && call.judge(judged));
     this.changed();
   }
 
@@ -151,10 +151,10 @@ export class JournalledCall {
   }
 
   /** Of an array, what has failed is judged together. @returns whether it has failed of this, and was not judged before */
-  judge(error: unknown, outcome: HandlerOutcome): boolean {
-    const failed = this.entries.filter((entry) => entry.outcome === 'failed');
-    if (!failed.some((entry) => entry.error === error)) return false;
-    for (const entry of failed) entry.outcome = outcome;
+  judge({ error, attempt, verdict }: JudgedCall): boolean {
+    const failed = this.entries.filter((entry) => entry.outcome === 'failed' && entry.attempt === attempt);
+    if (verdict === 'park' || !failed.some((entry) => entry.error === error)) return false;
+    for (const entry of failed) entry.outcome = OUTCOMES[verdict];
     return true;
   }
 

@@ -1,11 +1,14 @@
 import 'reflect-metadata';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import {
   HandlerHaltError,
   OnTableChange,
   OnTransaction,
+  PG_LISTENER_CHANNELS,
   SkipChange,
+  type FailureMessage,
   type InsertChange,
   type PgListenerStatus,
   type Transaction,
@@ -77,6 +80,49 @@ describe('the fault switches of the testing kit', () => {
     listener.faults.clear();
     expect(await listener.parked.retry()).toMatchObject({ handled: 1 });
     expect(listener).toHaveHandled('orders', { record: { id: 1 } });
+  });
+
+  it('strike what is parked and tried again: it stays parked, or its handler says what else', async () => {
+    const listener = await modules.boot([Orders]);
+    const failures: FailureMessage[] = [];
+    const listen = (message: unknown): void => void failures.push(message as FailureMessage);
+    const outage = listener.faults.fail({ table: 'orders' }, new Error('still down'));
+    await listener.emit(insert('orders', { id: 1 }));
+    const failed = listener.stats().failures;
+    listener.journal.clear();
+    subscribe(PG_LISTENER_CHANNELS.failure, listen);
+    try {
+      expect(await listener.parked.retry()).toMatchObject({ handled: 0, failed: 1 });
+      expect(listener).toHaveParked('orders', { attempt: 1, error: 'still down', times: 1 });
+      expect(await listener.parked.count()).toBe(1);
+      expect(listener.stats().failures).toBe(failed + 1);
+      outage.off();
+      listener.faults.fail({ table: 'orders' }, () => new SkipChange());
+      expect(await listener.parked.retry()).toMatchObject({ failed: 0 });
+      expect(listener).toHaveSkipped('orders', { times: 1 });
+      expect(listener.journal.find('failed')).toEqual([]);
+      const { handled, skipped, parkings } = listener
+        .stats()
+        .handlers.find(({ handler }) => handler === 'Orders.onCreated')!;
+      expect({ handled, skipped, parkings }).toEqual({ handled: 0, skipped: 1, parkings: 1 });
+    } finally {
+      unsubscribe(PG_LISTENER_CHANNELS.failure, listen);
+    }
+    expect(failures.map(({ action, attempt, isBlocking }) => [action, attempt, isBlocking])).toEqual([
+      ['park', 1, false],
+      ['skip', 1, false],
+    ]);
+  });
+
+  it('strike one after the other, where several would: none is used up unseen', async () => {
+    const listener = await modules.boot([Orders]);
+    const first = listener.faults.fail({ table: 'orders', times: 1 }, new Error('first'));
+    const second = listener.faults.fail({ table: 'orders', times: 1 }, new Error('second'));
+    await listener.emit(insert('orders', { id: 1 }));
+    expect([first.struck, second.struck]).toEqual([1, 1]);
+    expect(listener).toHaveRetried('orders', { attempt: 1, error: 'first' });
+    expect(listener).toHaveRetried('orders', { attempt: 2, error: 'second' });
+    expect(listener).toHaveHandled('orders', { attempt: 3 });
   });
 
   it('strike as often as they are told', async () => {
