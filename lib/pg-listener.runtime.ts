@@ -167,9 +167,11 @@ export class AppRuntime implements ListenerRuntime {
     return this.stopping;
   }
 
-  /** Breaks the connection of the stream as a network does: for tests. */
-  dropConnection(): void {
+  /** Breaks the connection of the stream as a network does: for tests. @returns whether there was one */
+  dropConnection(): boolean {
+    if (this.status.value.state !== 'streaming') return false;
     this.supervisor.dropConnection();
+    return true;
   }
 
   get gaps(): GapDesk {

@@ -36,17 +36,19 @@ interface Switched extends FaultSwitch {
   struck: number;
   readonly handler: string | undefined;
   readonly hits: (handler: string, subjects: readonly unknown[], attempt: number) => boolean;
-  readonly strike: (trouble: Trouble) => void;
+  /** @returns whether it has struck: a call that fails already is left to another try */
+  readonly strike: (trouble: Trouble) => boolean;
 }
 
 /** Faults that a test switches on, to see what its policies make of them: `listener.faults`. */
 export class FaultSwitches<App extends AppName = 'default'> {
   private readonly switched = new Set<Switched>();
   private handlers: readonly string[] | undefined;
-  private drop: (() => void) | undefined;
+  private drop: (() => boolean) | undefined;
 
   /**
-   * Calls fail, before the handler's own code runs.
+   * Calls fail, before the handler's own code runs. Of several switches that mean a call, the first one that was switched on and is
+   * not used up strikes.
    *
    * @param error thrown as it is, also a verdict such as `new SkipChange()`; a function makes one for each call. Default:
    *   an `InjectedFaultError`
@@ -59,26 +61,37 @@ export class FaultSwitches<App extends AppName = 'default'> {
     error: unknown = () => new InjectedFaultError('Failed by a fault switch of the test'),
   ): FaultSwitch {
     const fail = typeof error === 'function' ? (error as () => unknown) : (): unknown => error;
-    return this.switchOn(condition, (trouble) => (trouble.fail ??= fail));
+    return this.switchOn(condition, (trouble) => {
+      if (trouble.fail !== null) return false;
+      trouble.fail = fail;
+      return true;
+    });
   }
 
   /** Calls wait, in real time, before the handler's own code runs, or until their signal is aborted. @throws TestingError */
   delay<const T extends AskedTable<App>>(condition: FaultCondition<T, RowOf<T, App>>, ms: number): FaultSwitch {
-    return this.switchOn(condition, (trouble) => (trouble.delayMs += ms));
+    return this.switchOn(condition, (trouble) => {
+      trouble.delayMs += ms;
+      return true;
+    });
   }
 
   /**
    * The connection of the stream breaks: now, or as soon as such a call begins, and then once, unless `times` says otherwise.
    * The call itself goes on, as it does when a network breaks.
    *
-   * @throws TestingError where there is no such handler, or nothing to break yet
+   * @throws TestingError where there is no such handler, or, without a condition, no stream whose connection could break
    */
   dropConnection<const T extends AskedTable<App>>(condition?: FaultCondition<T, RowOf<T, App>>): FaultSwitch {
-    if (condition !== undefined) return this.switchOn({ times: 1, ...condition }, () => this.drop?.());
+    if (condition !== undefined) return this.switchOn({ times: 1, ...condition }, () => this.drop?.() ?? false);
     if (this.drop === undefined) {
       throw new TestingError('There is no connection to drop before the application has initialised');
     }
-    this.drop();
+    if (!this.drop()) {
+      throw new TestingError('There is no connection to drop: the listener does not stream', {
+        hint: "wait for listener.status.state to be 'streaming'.",
+      });
+    }
     return { struck: 1, off: () => undefined };
   }
 
@@ -88,7 +101,7 @@ export class FaultSwitches<App extends AppName = 'default'> {
   }
 
   /** @internal @throws TestingError where a fault is for a handler that there is not */
-  attach(handlers: readonly string[], drop: () => void): void {
+  attach(handlers: readonly string[], drop: () => boolean): void {
     this.handlers = handlers;
     this.drop = drop;
     for (const { handler } of this.switched) this.check(handler);
@@ -103,9 +116,7 @@ export class FaultSwitches<App extends AppName = 'default'> {
   ): Promise<void> | undefined {
     const trouble: Trouble = { delayMs: 0, fail: null };
     for (const each of this.switched) {
-      if (!each.hits(handler, subjects, attempt)) continue;
-      each.struck++;
-      each.strike(trouble);
+      if (each.hits(handler, subjects, attempt) && each.strike(trouble)) each.struck++;
     }
     const { delayMs, fail } = trouble;
     if (delayMs > 0) {

@@ -19,11 +19,11 @@ export abstract class ObservedPgListener<App extends AppName = 'default'> extend
   }
 
   /**
-   * @param drop breaks the connection of the stream
+   * @param drop breaks the connection of the stream, and tells whether there was one
    * @returns the parts, with handlers that are watched
    * @throws LifecycleError where they are of another app, or not the first
    */
-  protected watched(parts: RuntimeParts, drop: () => void): RuntimeParts {
+  protected watched(parts: RuntimeParts, drop: () => boolean): RuntimeParts {
     const app = parts.config.name;
     const kind = this.constructor.name;
     if (app !== this.name) {

@@ -5,15 +5,20 @@ import type { DrizzleTable } from '../interfaces/orm-table.interface.js';
 import type { TableName, TableRef } from '../interfaces/table.interface.js';
 import { drizzleTableName, isDrizzleTable } from '../tables/drizzle-table.js';
 import type { HandlerRecord } from './handler-record.js';
-import { valueText } from './value-text.js';
+import { errorText, valueText } from './value-text.js';
 
 /** A table of an app: `orders` (= `public.orders`), `schema.table`, `table<Row>(name)`, or a Drizzle table; no pattern. */
 export type AskedTable<App = string> = TableName<App> | TableRef<any> | DrizzleTable;
 
-/** Some columns, each with a value or something like `expect.any(Number)`. */
-export type ExpectedRow<Row> = {
-  readonly [Column in keyof Row]?: Row[Column] | { asymmetricMatch(value: unknown): boolean };
-};
+/** What `expect.any(Number)` and its like are, in Jest and in Vitest. */
+export interface AsymmetricMatcher {
+  asymmetricMatch(value: unknown): boolean;
+}
+
+/** Some columns, each with a value or something like `expect.any(Number)`; or something like `expect.objectContaining()`. */
+export type ExpectedRow<Row> =
+  | { readonly [Column in keyof Row]?: Row[Column] | AsymmetricMatcher }
+  | AsymmetricMatcher;
 
 /** What is asked for: all conditions that are given hold together. */
 export interface OutcomeQuery<Row = any> {
@@ -70,8 +75,8 @@ export function describeQuery(table: AskedTable | undefined, query: OutcomeQuery
     record && `with record ${valueText(record)}`,
     oldRecord && `with oldRecord ${valueText(oldRecord)}`,
     handler && `by ${handler}`,
-    attempt && `at attempt ${attempt}`,
-    error && `with the error ${String(error)}`,
+    attempt === undefined ? undefined : attempt === 0 ? 'without a try' : `at attempt ${attempt}`,
+    error === undefined ? undefined : `with the error ${String(error)}`,
   ];
   return parts.filter((part) => part !== undefined).join(' ');
 }
@@ -99,6 +104,8 @@ function plainNameOf(table: AskedTable): string {
 }
 
 function rowMatches(expected: object, row: unknown): boolean {
+  const { asymmetricMatch } = expected as { asymmetricMatch?: (value: unknown) => boolean };
+  if (typeof asymmetricMatch === 'function') return asymmetricMatch.call(expected, row);
   if (row === null || typeof row !== 'object') return false;
   return Object.entries(expected).every(([column, value]) => {
     return Object.hasOwn(row, column) && valueMatches(value, (row as Record<string, unknown>)[column]);
@@ -126,6 +133,7 @@ function valueMatches(expected: unknown, value: unknown): boolean {
 
 function errorMatches(expected: string | RegExp, error: unknown): boolean {
   if (error === undefined) return false;
-  const message = error instanceof Error ? error.message : String(error);
-  return typeof expected === 'string' ? message.includes(expected) : expected.test(message);
+  const text = errorText(error);
+  // Not by `test`: of a pattern with the flag g, it goes on where the last one was found.
+  return typeof expected === 'string' ? text.includes(expected) : text.search(expected) >= 0;
 }

@@ -1,6 +1,6 @@
 import type { HandlerRecord } from './handler-record.js';
 import { changeOf, tableOf } from './outcome-query.js';
-import { valueText } from './value-text.js';
+import { errorText, valueText } from './value-text.js';
 
 /** So many are told; of more, the last. */
 const MOST_TOLD = 20;
@@ -16,8 +16,7 @@ export function describeRecords(records: readonly HandlerRecord[]): string {
 
 function describeRecord({ handler, subject, attempt, outcome, error }: HandlerRecord): string {
   const fate = attempt === 0 ? `${outcome}, not tried` : `${outcome}, attempt ${attempt}`;
-  const reason =
-    error === undefined ? '' : `: ${error instanceof Error ? error.message.split('\n')[0]! : String(error)}`;
+  const reason = error === undefined ? '' : `: ${errorText(error).split('\n')[0]!}`;
   return `${fate}${reason} · ${handler} · ${describeSubject(subject)}`;
 }
 

@@ -122,12 +122,15 @@ export class TestRuntime implements ListenerRuntime {
   /**
    * What a connection that breaks does: what was not handed to handlers is forgotten, what runs runs on, and the next
    * connection brings the transaction in hand again. That it is gone is heard of in the next turn of the event loop.
+   *
+   * @returns whether there was one
    */
-  dropConnection(): void {
-    if (this.reconnecting !== null || this.status.value.state !== 'streaming') return;
+  dropConnection(): boolean {
+    if (this.reconnecting !== null || this.status.value.state !== 'streaming') return false;
     this.reconnecting = this.reconnect().finally(() => (this.reconnecting = null));
     // What is emitted meanwhile waits.
     void this.inTurn(async () => this.reconnecting);
+    return true;
   }
 
   /** There is no server to ask. */

@@ -245,8 +245,11 @@ describe('the fault switches of the testing kit', () => {
     await listener.emit(insert('orders', { id: 1 }));
     expect(listener.stats().reconnects).toBe(1);
     listener.faults.dropConnection();
+    // It would break nothing, and the test would show nothing.
+    expect(() => listener.faults.dropConnection()).toThrow('no connection to drop');
     await listener.stop();
     expect(listener.status.state).toBe('stopped');
+    expect(() => listener.faults.dropConnection()).toThrow(TestingError);
     expect(listener).toHaveHandled('orders', { times: 1 });
   });
 });

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { AssertionError } from 'node:assert';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { of, throwError } from 'rxjs';
@@ -252,6 +253,35 @@ describe('the matchers of the testing kit', () => {
     expect(() => assertOutcome(listener, 'handled', 'orders', { record: { id: 2 } })).toThrow(
       "Orders.onCreated · insert of public.orders record { id: 1, status: 'new' }",
     );
+  });
+
+  it('take asymmetric matchers for a whole row, and patterns with any flag', async () => {
+    const listener = await modules.boot([Orders]);
+    await listener.emit(insert('orders', { id: 1, status: 'broken' }), insert('orders', { id: 2, status: 'broken' }));
+    expect(listener).toHaveParked('orders', { record: expect.objectContaining({ id: 1 }) });
+    expect(listener).toHaveParked('orders', { record: expect.not.objectContaining({ id: 1 }), times: 1 });
+    expect(listener).not.toHaveParked('orders', { record: expect.objectContaining({ id: 3 }) });
+    expect(listener).not.toHaveParked('orders', { oldRecord: expect.objectContaining({ id: 1 }) });
+    const error = /no stock for \d/g;
+    expect(listener).toHaveRetried('orders', { error, times: 2 });
+    expect(listener).toHaveRetried('orders', { error, times: 2 });
+    expect(failureOf(() => expect(listener).not.toHaveParked('orders', { attempt: 0 }))).toMatch(
+      /^Expected none, and there is 1 × parked: public\.orders without a try\n/,
+    );
+  });
+
+  it('know an error of another realm, as Node throws them, by its message', async () => {
+    @Injectable()
+    class Files {
+      @OnTableChange('orders', 'insert', { retry: { attempts: 1 }, onExhausted: 'skip' })
+      onCreated(): void {
+        throw runInNewContext(`new Error('of another realm')`);
+      }
+    }
+    const listener = await modules.boot([Files]);
+    await listener.emit(insert('orders', { id: 1 }));
+    expect(listener).toHaveSkipped('orders', { error: /^of another realm$/ });
+    expect(failureOf(() => expect(listener).toHaveHandled('orders'))).toContain('attempt 1: of another realm ·');
   });
 
   it('refuse what they cannot tell of', () => {
