@@ -90,6 +90,7 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
   }
 
   async onModuleDestroy(): Promise<void> {
+    for (const name of this.listeners.names()) this.listeners.get(name).isClosing = true;
     await this.stopAll();
     for (const name of this.listeners.names()) {
       const listener = this.listeners.get(name);

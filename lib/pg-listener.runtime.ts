@@ -192,6 +192,8 @@ export class AppRuntime implements ListenerRuntime {
 
   stats(state: PgListenerState): RuntimeStats {
     const { dispatcher, supervisor, counters, monitor } = this;
+    // What this one knew of the table of parked changes is as old as its stream.
+    const isElsewhere = state === 'standby';
     return {
       app: this.config.name,
       state,
@@ -200,7 +202,7 @@ export class AppRuntime implements ListenerRuntime {
       transactionsReceived: counters.transactionsReceived,
       failures: dispatcher.desk.failures,
       skipped: dispatcher.desk.skipped,
-      parked: dispatcher.parking.size,
+      parked: isElsewhere ? 0 : dispatcher.parking.size,
       repeats: dispatcher.effects.repeats,
       reconnects: supervisor.reconnects,
       pendingChanges: dispatcher.queue.pendingChanges,
@@ -208,7 +210,7 @@ export class AppRuntime implements ListenerRuntime {
       unsettledTransactions: supervisor.unsettled,
       inProgress: supervisor.inProgress,
       lagSeconds: supervisor.lagSeconds(state === 'streaming'),
-      handlers: handlerStats(dispatcher),
+      handlers: handlerStats(dispatcher, isElsewhere),
       slot: monitor.stats,
       slotProblem: monitor.problem,
       confirmedLsn: lsnText(supervisor.confirmedLsn),

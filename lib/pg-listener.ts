@@ -45,7 +45,8 @@ export class PgListener {
   private driven: ListenerRuntime | undefined;
   private readonly gapTally = new GapTally();
   private timeBounds: readonly number[] | undefined;
-  private isClosed = false;
+  /** @internal The application closes: nobody would close what is opened from here on. */
+  isClosing = false;
   /** @internal Set when the application initialises. */
   tables: TableResolver | undefined;
 
@@ -54,10 +55,7 @@ export class PgListener {
     this.statusSubject = new BehaviorSubject<PgListenerStatus>({ app: config.name, state: 'idle', since: new Date() });
     this.status$ = this.statusSubject.asObservable();
     // The first one, that it is idle, is no news.
-    this.status$.pipe(skip(1)).subscribe({
-      next: (status) => statusChannel.publish(status satisfies StatusMessage),
-      complete: () => (this.isClosed = true),
-    });
+    this.status$.pipe(skip(1)).subscribe((status) => statusChannel.publish(status satisfies StatusMessage));
     this.gapSubject.subscribe((gap) => {
       this.gapTally.add(gap.kind);
       gapChannel.publish(gap satisfies GapMessage);
@@ -185,7 +183,7 @@ export class PgListener {
    */
   async measure({ maxAgeMs }: MeasureOptions = {}): Promise<PgListenerStats> {
     const runtime = this.ready();
-    if (!this.isClosed) await runtime.measure(maxAgeMs);
+    if (!this.isClosing) await runtime.measure(maxAgeMs);
     return this.stats();
   }
 

@@ -1,8 +1,8 @@
 import type { HandlerStats } from '../interfaces/handler-stats.interface.js';
 import type { EventsDispatcher } from './events.dispatcher.js';
 
-/** The counts of each handler of an app. */
-export function handlerStats({ options, calls }: EventsDispatcher): HandlerStats[] {
+/** The counts of each handler of an app. @param isElsewhere another process streams, and knows what is parked */
+export function handlerStats({ options, calls }: EventsDispatcher, isElsewhere = false): HandlerStats[] {
   const { calling } = calls;
   return options.registry.runners.map((runner) => {
     const { id, definition, tally, times, parked, lanes } = runner;
@@ -13,7 +13,7 @@ export function handlerStats({ options, calls }: EventsDispatcher): HandlerStats
       failures: tally.failures,
       skipped: tally.skipped,
       parkings: tally.parkings,
-      parked: parked?.size ?? 0,
+      parked: isElsewhere ? 0 : (parked?.size ?? 0),
       inFlight: (lanes?.running ?? 0) + (calling === runner ? 1 : 0),
       durations: times?.durations ?? null,
     };

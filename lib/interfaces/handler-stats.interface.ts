@@ -13,7 +13,7 @@ export interface HandlerStats {
   readonly skipped: number;
   /** Parked since the process started. */
   readonly parkings: number;
-  /** Parked now; known to the process that streams. */
+  /** Parked now; known to the process that streams, and 0 where the app stands by. */
   readonly parked: number;
   /** Calls that run now. */
   readonly inFlight: number;

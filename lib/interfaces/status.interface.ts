@@ -42,7 +42,7 @@ export interface PgListenerStats {
   readonly failures: number;
   /** Changes that were passed over by policy, or because the handler said so: once for each handler. */
   readonly skipped: number;
-  /** Changes that are parked for a handler now; known to the process that streams. */
+  /** Changes that are parked for a handler now; known to the process that streams, and 0 where the app stands by. */
   readonly parked: number;
   /** Changes that came again to `transactional` handlers, which had done them already, and were not called. */
   readonly repeats: number;

@@ -5,7 +5,8 @@ import type { Lsn } from '../protocol/lsn.js';
 const WINDOW_MS = 300_000;
 /** Closer together, two of them say more about the clock than about the log. */
 const LEAST_APART_MS = 500;
-const MOST_KEPT = 60;
+/** Who measures more often than this does not shorten the window. */
+const STEP_MS = 5_000;
 
 /** What the server says of a slot, in one moment. */
 export interface SlotMeasurement {
@@ -50,11 +51,11 @@ export class SlotForecast {
     const last = this.kept[this.kept.length - 1];
     // Another server, or one that was put back.
     if (last !== undefined && (walEnd < last.walEnd || atMs < last.atMs)) this.kept = [];
-    this.kept.push({ atMs, walEnd });
+    const { kept } = this;
+    if (kept.length > 1 && atMs - kept[kept.length - 2]!.atMs < STEP_MS) kept.pop();
+    kept.push({ atMs, walEnd });
     // One that lies before the window is kept: with the next one it tells of all that lies in it.
-    while (this.kept.length > 2 && (this.kept[1]!.atMs < atMs - WINDOW_MS || this.kept.length > MOST_KEPT)) {
-      this.kept.shift();
-    }
+    while (kept.length > 2 && kept[1]!.atMs < atMs - WINDOW_MS) kept.shift();
   }
 
   private get bytesPerSecond(): number | null {

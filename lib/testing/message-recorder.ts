@@ -4,6 +4,9 @@ import type { ServerReport } from '../protocol/server-report.js';
 import type { ReplicationListener } from '../replication/replication.server.js';
 import type { RecordedMessage } from './stream-recording.js';
 
+/** Before a message that comes in a transaction, or in a part of one: a server may be told to send each in parts. */
+const BEGINNINGS: ReadonlySet<number | undefined> = new Set([PgOutputMessage.Begin, PgOutputMessage.StreamStart]);
+
 /** Keeps every message of a stream, until the one that marks its end. */
 export class MessageRecorder implements ReplicationListener {
   readonly messages: RecordedMessage[] = [];
@@ -26,8 +29,8 @@ export class MessageRecorder implements ReplicationListener {
     const bytes = Buffer.from(buffer.subarray(start, end));
     if (bytes[0] === PgOutputMessage.Message && bytes.includes(this.marker)) {
       // Its own transaction is none of the recording's.
-      const begin = this.messages.findLastIndex((message) => message.bytes[0] === PgOutputMessage.Begin);
-      this.messages.length = begin;
+      const begin = this.messages.findLastIndex(({ bytes: [type] }) => BEGINNINGS.has(type));
+      this.messages.length = Math.max(0, begin);
       this.isComplete = true;
       this.finish();
       return false;

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { clearTimeout, setTimeout } from 'node:timers';
 import { escapeIdentifier, type Client, type ClientConfig } from 'pg';
+import { asError } from '../errors/as-error.js';
 import { TablePattern } from '../changes/table-pattern.js';
 import { closeClient, connectPlain, connectReplication, socketOf } from '../connection/connection.js';
 import type { ConnectionTarget } from '../connection/connection-target.js';
 import { translateServerError } from '../connection/server-errors.js';
-import { readServerFacts } from '../connection/server-facts.js';
+import { readServerFacts, requireTwoPhase } from '../connection/server-facts.js';
 import { pinSessionSettings } from '../connection/session-settings.js';
 import { ALL_OPERATIONS } from '../events/change-streams.js';
 import { PublicationManager } from '../publications/publication-manager.js';
@@ -33,6 +34,11 @@ export interface RecordStreamOptions {
   readonly streaming?: boolean;
   /** Whether values come in the binary format, as with the module's option. @default false */
   readonly binary?: boolean;
+  /**
+   * Whether prepared transactions come when they are prepared, as with the module's option (PostgreSQL 15 and later). A `slot` that there is
+   * has its own way. @default false
+   */
+  readonly twoPhase?: boolean;
   /** How long the stream may take to bring what `body` has committed, in milliseconds. @default 30 000 */
   readonly timeoutMs?: number;
 }
@@ -43,8 +49,8 @@ const PATIENCE_MS = 30_000;
  * Records what a server sends while `body` runs: every transaction that is committed before it ends. The recording holds the values of
  * the rows as they came.
  *
- * @throws TestingError where neither tables nor publications are named, or the stream does not come to its end in time;
- *   PgListenerError where the server cannot be streamed from; what `body` throws
+ * @throws TestingError where neither tables nor publications are named, the server is a standby, or the stream does not come to its end
+ *   in time;   PgListenerError where the server cannot be streamed from; what `body` throws
  * @example
  * const recording = await recordStream({ connection: url, tables: ['orders'] }, () => checkout(client));
  * recording.save('test/recordings/checkout.jsonl');
@@ -63,7 +69,8 @@ export async function recordStream(options: RecordStreamOptions, body: () => unk
   } catch (error) {
     throw session.explained(error);
   } finally {
-    await session.close();
+    // What went wrong before counts for more.
+    await session.close().catch((error: unknown) => process.emitWarning(asError(error)));
   }
 }
 
@@ -85,7 +92,7 @@ class RecordingSession {
     private readonly options: RecordStreamOptions,
   ) {
     const { slot = null, tables, publications = null } = options;
-    this.slots = new SlotManager(target, slot);
+    this.slots = new SlotManager(target, slot, options.twoPhase);
     this.recorder = new MessageRecorder(this.marker, slot === null);
     const managedName = `pg_listener_recording_${randomBytes(4).toString('hex')}`;
     const selected = tables === undefined ? [] : [new TablePattern(tables)];
@@ -101,6 +108,8 @@ class RecordingSession {
     const { target, options, slots } = this;
     const plain = (this.plain = await connectPlain(target));
     const facts = await readServerFacts(plain, target);
+    if (options.twoPhase === true) requireTwoPhase(facts.version, target);
+    await this.requirePrimary(plain);
     const { names } = await this.publications.ensure(plain);
     if (options.publications === undefined) this.made = names;
     this.catalogue = new RecordedCatalogue(plain, names, facts);
@@ -115,6 +124,16 @@ class RecordingSession {
       startCommand(slots.name, names, facts.version, { wantsMessages: true, origin: 'any', streaming, format }),
     );
     this.isOpen = true;
+  }
+
+  /** The message that marks the end has to be written. @throws TestingError */
+  private async requirePrimary(plain: Client): Promise<void> {
+    const { rows } = await plain.query<{ standby: boolean }>('SELECT pg_catalog.pg_is_in_recovery() AS standby');
+    if (rows[0]!.standby) {
+      throw new TestingError('The server is a standby, and a recording needs one that can be written to', {
+        hint: 'record from its primary: what it sends is the same.',
+      });
+    }
   }
 
   /** Writes a message behind everything, and waits until it comes. */

@@ -83,7 +83,8 @@ export class ReplayedStream {
       history: this.history,
       received: () => undefined,
       mostStreamedBytes: config.limits.bytes,
-      twoPhase: false,
+      // Where none are prepared, none come.
+      twoPhase: true,
       beganAt: 0n,
       pace: this.pace(),
     }));
