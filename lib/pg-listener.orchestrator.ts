@@ -84,14 +84,13 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
     const outcomes = await Promise.allSettled(starting);
     const failure = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failure === undefined) return;
-    // A boot that fails must not leave the other apps' connections behind.
-    await this.stopAll();
+    // A boot that fails must not leave the other apps' connections behind, and nobody closes it.
+    await this.closeAll();
     throw failure.reason;
   }
 
   async onModuleDestroy(): Promise<void> {
-    for (const name of this.listeners.names()) this.listeners.get(name).isClosing = true;
-    await this.stopAll();
+    await this.closeAll();
     for (const name of this.listeners.names()) {
       const listener = this.listeners.get(name);
       listener.streams.close();
@@ -138,7 +137,8 @@ export class PgListenerOrchestrator implements OnModuleInit, OnApplicationBootst
     started.catch(() => undefined);
   }
 
-  private async stopAll(): Promise<void> {
+  private async closeAll(): Promise<void> {
+    for (const name of this.listeners.names()) this.listeners.get(name).isClosing = true;
     await Promise.all(this.listeners.names().map((name) => this.listeners.get(name).stop()));
   }
 }

@@ -45,7 +45,7 @@ export class PgListener {
   private driven: ListenerRuntime | undefined;
   private readonly gapTally = new GapTally();
   private timeBounds: readonly number[] | undefined;
-  /** @internal The application closes: nobody would close what is opened from here on. */
+  /** @internal The application closes, or has not come up: nobody would close what is opened from here on. */
   isClosing = false;
   /** @internal Set when the application initialises. */
   tables: TableResolver | undefined;

@@ -6,7 +6,7 @@ import type { PgListener } from '../pg-listener.js';
 import { DEFINITIONS, DURATIONS, type AppFacts, type Definition } from './definitions.js';
 
 export type PromClient = typeof import('prom-client');
-type Listener = Pick<PgListener, 'name' | 'health' | 'stats' | 'measure'>;
+type Listener = Pick<PgListener, 'name' | 'health' | 'stats' | 'measure' | 'isClosing'>;
 type Labels = Record<string, string>;
 
 /**
@@ -30,20 +30,34 @@ export class MetricSet {
 
   /** @throws LifecycleError where the registry shows an app of that name; what prom-client throws where a name is taken */
   add(listeners: readonly Listener[]): void {
-    const taken = listeners.find(({ name }) => this.listeners.has(name));
-    if (taken !== undefined) {
-      throw new LifecycleError('Another application of this process shows an app of the same name in this registry', {
-        app: taken.name,
-        hint: 'give this one a registry of its own: PgListenerPrometheusModule.forRoot({ registry: new Registry() }).',
-      });
-    }
+    for (const listener of listeners) this.refuseTaken(listener);
     if (this.listeners.size === 0 && listeners.length > 0) this.register();
     for (const listener of listeners) this.listeners.set(listener.name, listener);
   }
 
   remove(listeners: readonly Listener[]): void {
-    for (const { name } of listeners) this.listeners.delete(name);
+    for (const listener of listeners) {
+      if (this.listeners.get(listener.name) === listener) this.listeners.delete(listener.name);
+    }
     if (this.listeners.size === 0) this.unregister();
+  }
+
+  /** One that ends, or whose application did not come up, does not stand in the way. */
+  private refuseTaken(listener: Listener): void {
+    const { name: app } = listener;
+    const taken = this.listeners.get(app);
+    if (taken === listener) {
+      throw new LifecycleError('PgListenerPrometheusModule.forRoot shows the app twice in one registry', {
+        app,
+        hint: 'import it once in an application, or name other `apps` in each.',
+      });
+    }
+    if (taken !== undefined && !taken.isClosing) {
+      throw new LifecycleError('Another application of this process shows an app of the same name in this registry', {
+        app,
+        hint: 'give this one a registry of its own: PgListenerPrometheusModule.forRoot({ registry: new Registry() }).',
+      });
+    }
   }
 
   private register(): void {

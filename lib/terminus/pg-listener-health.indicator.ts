@@ -27,7 +27,7 @@ export class PgListenerHealthIndicator {
   /** @internal */
   constructor(
     private readonly listeners: PgListenerRegistry,
-    private readonly indicators: HealthIndicatorService,
+    private readonly indicators: () => HealthIndicatorService,
   ) {}
 
   /**
@@ -41,7 +41,7 @@ export class PgListenerHealthIndicator {
     const listener = this.listeners.get(app);
     const stats = asksServer(degradedAbove) ? await listener.measure() : listener.stats();
     const { status, report } = judge(listener.health(), stats, degradedAbove);
-    const session = this.indicators.check(key) as unknown as Session;
+    const session = this.indicators().check(key) as unknown as Session;
     const result =
       status !== 'degraded'
         ? session[status](report)

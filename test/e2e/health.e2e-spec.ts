@@ -1,10 +1,12 @@
 import { channel } from 'node:diagnostics_channel';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { Injectable, type Type } from '@nestjs/common';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { Injectable, Module, type Type } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import { HealthIndicatorService } from '@nestjs/terminus';
 import {
   OnTableChange,
   PG_LISTENER_CHANNELS,
+  PgListenerModule,
   type FailureMessage,
   type GapMessage,
   type InsertChange,
@@ -12,7 +14,11 @@ import {
   type PgListenerRegistry,
   type StatusMessage,
 } from 'nestjs-pg-listener';
-import { PgListenerHealthIndicator, type HealthThresholds } from 'nestjs-pg-listener/terminus';
+import {
+  PgListenerHealthIndicator,
+  PgListenerTerminusModule,
+  type HealthThresholds,
+} from 'nestjs-pg-listener/terminus';
 import { createDatabase, slotToBeFree, type TestDatabase } from '../support/database.js';
 import { ObservedApplications } from '../support/observed-application.js';
 import { waitFor } from '../support/wait.js';
@@ -178,12 +184,36 @@ describe('health', () => {
     };
     const listeners = { get: () => app.listener } as unknown as PgListenerRegistry;
     const degradedAbove = { lagSeconds: 0 };
-    const withOlder = new PgListenerHealthIndicator(listeners, older as unknown as HealthIndicatorService);
+    const withOlder = new PgListenerHealthIndicator(listeners, () => older as unknown as HealthIndicatorService);
     expect(await withOlder.check('orders', { degradedAbove })).toMatchObject({
       orders: { status: 'up', degraded: true },
     });
-    const withThis = new PgListenerHealthIndicator(listeners, new HealthIndicatorService());
+    const withThis = new PgListenerHealthIndicator(listeners, () => new HealthIndicatorService());
     expect(await withThis.check('orders', { degradedAbove })).toMatchObject({ orders: { status: 'degraded' } });
+  });
+
+  it('uses the HealthIndicatorService of the application, which a test may have overridden', async () => {
+    const app = await start(ordersHandler());
+    const check = jest.spyOn(app.app.get(HealthIndicatorService, { strict: false }), 'check');
+    expect((await app.health()).status).toBe(200);
+    expect(check).toHaveBeenCalledWith('default');
+  });
+
+  it('works where TerminusModule is not imported', async () => {
+    @Module({
+      imports: [
+        PgListenerModule.forRoot({ connection: 'postgresql://127.0.0.1:1/none', slot: 'none', enabled: false }),
+        PgListenerTerminusModule,
+      ],
+    })
+    class WithoutTerminus {}
+    const module = await NestFactory.createApplicationContext(WithoutTerminus, { logger: false });
+    try {
+      const indicator = module.get(PgListenerHealthIndicator, { strict: false });
+      expect(await indicator.check('orders')).toMatchObject({ orders: { status: 'up', state: 'idle' } });
+    } finally {
+      await module.close();
+    }
   });
 
   it('says which app it does not know', async () => {

@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { Injectable, type Type } from '@nestjs/common';
-import { OnTableChange, type InsertChange, type PgListenerOptions } from 'nestjs-pg-listener';
-import { Gauge, Registry } from 'prom-client';
+import { Injectable, Module, type Type } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { OnTableChange, PgListenerModule, type InsertChange, type PgListenerOptions } from 'nestjs-pg-listener';
+import { PgListenerPrometheusModule } from 'nestjs-pg-listener/prometheus';
+import { Gauge, Registry, type OpenMetricsContentType } from 'prom-client';
 import { createDatabase, withClient, type TestDatabase } from '../support/database.js';
 import { ObservedApplications, type ObservedApplication } from '../support/observed-application.js';
 import type { Scrape } from '../support/prometheus-text.js';
@@ -261,6 +263,42 @@ describe('metrics', () => {
     await expect(apps.start(options('billing'), [], { registry })).rejects.toThrow('registry of its own');
     await apps.close();
     expect(await registry.metrics()).toBe('# HELP mine of the user\n# TYPE mine gauge\nmine 1\n');
+  });
+
+  it('are those of the next application, where one did not come up', async () => {
+    const registry = new Registry();
+    const nowhere = { connection: 'postgresql://127.0.0.1:1/none', slot: 'none', startup: { timeoutMs: 300 } };
+    await expect(apps.start(nowhere, [], { registry })).rejects.toThrow('No stream within 300 ms');
+    const app = await apps.start({ connection: db.url, slot: db.slot() }, [], { registry });
+    expect((await app.scrape()).value('pg_listener_up')).toBe(1);
+  });
+
+  it('refuse to be registered twice in one application', async () => {
+    const registry = new Registry();
+    const root = PgListenerModule.forRoot({ connection: db.url, slot: db.slot(), enabled: false });
+    const twice = [1, 2].map(() => PgListenerPrometheusModule.forRoot({ registry }));
+    @Module({ imports: [root, ...twice] })
+    class Twice {}
+    const booting = NestFactory.createApplicationContext(Twice, { logger: false, abortOnError: false });
+    await expect(booting).rejects.toThrow('shows the app twice in one registry');
+  });
+
+  it('can be read in the format of OpenMetrics, and as JSON', async () => {
+    const registry = new Registry<OpenMetricsContentType>();
+    registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+    registry.setDefaultLabels({ service: 'shop' });
+    const options: PgListenerOptions = { connection: db.url, slot: db.slot() };
+    const app = await apps.start(options, [ordersHandler()], { registry: registry as unknown as Registry });
+    await insert(1);
+    await waitFor(() => app.listener.stats().changesHandled === 1, 'the change');
+    const text = await registry.metrics();
+    expect(text).toMatch(/^# EOF$/m);
+    expect(text).toMatch(/^pg_listener_changes_received_total\{.*app="default".*\} 1$/m);
+    expect(text).toMatch(/^pg_listener_handler_duration_seconds_count\{.*service="shop".*\} 1$/m);
+    expect(text).toMatch(/^# TYPE pg_listener_changes_received counter$/m);
+    const json = await registry.getMetricsAsJSON();
+    const durations = json.find(({ name }) => name === 'pg_listener_handler_duration_seconds')!;
+    expect(durations).toMatchObject({ type: 'histogram' });
   });
 
   it('take the bounds that they are told, and refuse some that are none', async () => {
