@@ -69,6 +69,7 @@ export function parseRecording(text: string, name = 'The text'): StreamRecording
       hint: 'record it again with this version of the package, or use the one that wrote it.',
     });
   }
+  if (!isHeader(header)) throw broken(name, 1, undefined);
   const messages = lines.map((line, index): RecordedMessage => {
     const [lsn, base64] = parse<[string, string]>(line, name, index + 2);
     try {
@@ -78,6 +79,12 @@ export function parseRecording(text: string, name = 'The text'): StreamRecording
     }
   });
   return new StreamRecording(header, messages);
+}
+
+/** What a replay reads without a look at it. */
+function isHeader({ values, primaryKeys, types, typeNames }: Partial<RecordingHeader>): boolean {
+  const isListed = Array.isArray(primaryKeys) && Array.isArray(types) && typeof typeNames === 'object';
+  return isListed && typeNames !== null && (values === 'text' || values === 'binary');
 }
 
 function parse<T extends object>(line: string, name: string, number: number): T {
