@@ -118,13 +118,7 @@ export class HandlerDesk {
     return decision;
   }
 
-  private waitOut(
-    caller: object,
-    runner: HandlerRunner,
-    what: string,
-    tries: Tries,
-    error: Error,
-  ): InterruptedCall {
+  private waitOut(caller: object, runner: HandlerRunner, what: string, tries: Tries, error: Error): InterruptedCall {
     const delayMs = delayAfter(++tries.free, runner.retry);
     if (tries.free >= runner.retry.attempts) {
       this.blocked.set(caller, { handler: runner.id, interruption: error.message });

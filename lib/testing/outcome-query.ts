@@ -16,9 +16,7 @@ export interface AsymmetricMatcher {
 }
 
 /** Some columns, each with a value or something like `expect.any(Number)`; or something like `expect.objectContaining()`. */
-export type ExpectedRow<Row> =
-  | { readonly [Column in keyof Row]?: Row[Column] | AsymmetricMatcher }
-  | AsymmetricMatcher;
+export type ExpectedRow<Row> = { readonly [Column in keyof Row]?: Row[Column] | AsymmetricMatcher } | AsymmetricMatcher;
 
 /** What is asked for: all conditions that are given hold together. */
 export interface OutcomeQuery<Row = any> {

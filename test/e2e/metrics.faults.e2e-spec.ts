@@ -23,7 +23,7 @@ describe('what is told of an app, where something is wrong', () => {
     await db.query('CREATE TABLE orders (id int PRIMARY KEY)');
   });
   afterEach(async () => {
-    for (const each of undo.splice(0).reverse()) await each();
+    for (const each of undo.splice(0).toReversed()) await each();
     await apps.close();
     await db.drop();
   });

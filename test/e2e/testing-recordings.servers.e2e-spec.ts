@@ -66,7 +66,11 @@ describe('a recording of a server that', () => {
     }
     const recording = await record(prepared, { twoPhase: true });
     await tidyUp();
-    expect(types(recording).match(/[bPKr]/g)!.join('')).toBe('bPbPKrbP');
+    expect(
+      types(recording)
+        .match(/[bPKr]/g)!
+        .join(''),
+    ).toBe('bPbPKrbP');
     expect(await replayed(recording)).toEqual([3, 1]);
   });
 

@@ -263,7 +263,9 @@ describe('TestPgListener', () => {
     const most = 126_000;
     expect(() => Math.max(...Array.from({ length: most }, () => 0))).toThrow(RangeError);
     const row = insert('orders', { id: 1 });
-    await (await boot([Orders])).emit(
+    await (
+      await boot([Orders])
+    ).emit(
       Array.from({ length: most }, () => row),
       row,
     );
