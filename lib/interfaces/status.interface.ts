@@ -33,7 +33,7 @@ export interface PgListenerHealth {
 export interface PgListenerStats {
   readonly app: string;
   readonly state: PgListenerState;
-  /** Row changes that the publications brought, handled or not. */
+  /** Row changes that the publications brought, handled or not; what came again on a later connection counts again. */
   readonly changesReceived: number;
   /** Row changes that every handler of theirs has finished. */
   readonly changesHandled: number;

@@ -52,7 +52,7 @@ export const DEFINITIONS: readonly Definition[] = [
   ofStats(
     'counter',
     'changes_received_total',
-    'Row changes that the publications brought, handled or not.',
+    'Row changes that the publications brought, handled or not; again where they came again.',
     (stats) => stats.changesReceived,
   ),
   ofStats(

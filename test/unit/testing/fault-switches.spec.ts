@@ -206,6 +206,10 @@ describe('the fault switches of the testing kit', () => {
       .find('handled', 'orders')
       .map(({ subject }) => (subject as InsertChange<Order>).record.id);
     expect(handled).toEqual([1, 2, 3, 4, 5]);
+    expect(listener.stats().handlers.map(({ handled: count, inFlight }) => [count, inFlight])).toEqual([
+      [5, 0],
+      [2, 0],
+    ]);
     expect(listener.journal.find('handled').filter(({ handler }) => handler === 'Slow.onCommit')).toHaveLength(2);
     expect(states.map(({ state }) => state)).toEqual(['streaming', 'backing-off', 'connecting', 'streaming']);
     expect(states[1]!.error?.message).toContain('the test has dropped it');
@@ -237,6 +241,11 @@ describe('the fault switches of the testing kit', () => {
     expect(listener.stats().reconnects).toBe(1);
     expect(listener).toHaveHandled('orders', { handler: 'Steps.onCreated', times: 5 });
     expect(listener).toHaveHandled('orders', { handler: 'Steps.onEffect', times: 5 });
+    // Lanes, transactional calls: each counts once.
+    expect(listener.stats().handlers.map(({ handled, inFlight }) => [handled, inFlight])).toEqual([
+      [5, 0],
+      [5, 0],
+    ]);
   });
 
   it('drop the connection where nothing is in hand, and right before the end', async () => {
