@@ -1,6 +1,7 @@
 import { TablePatternError } from '../errors/handler.error.js';
 import { PgListenerError } from '../errors/pg-listener.error.js';
 import { asError } from '../errors/as-error.js';
+import { commandText } from './address.js';
 import type { Command } from './command.js';
 import { readCall } from './command-line.js';
 import { doctorCommand } from './doctor/doctor.command.js';
@@ -18,16 +19,39 @@ const COMMANDS: readonly Command[] = [doctorCommand, tailCommand, slotsCommand, 
 /** Never throws, and never writes a password. */
 export async function runCli(words: readonly string[], world: World): Promise<ExitCode> {
   const terminal = new Terminal(world);
-  try {
-    return await run(words, terminal);
-  } catch (error) {
-    const isOurs = error instanceof PgListenerError;
-    terminal.say(isOurs ? error.message : `Unexpected: ${asError(error).stack ?? asError(error).message}`);
-    const isUsage = error instanceof UsageError || error instanceof TablePatternError;
-    if (isUsage) terminal.say(`Help: ${PROGRAM} --help`);
-    else if (words[0] === tailCommand.name) terminal.say(`What is missing, and what mends it: npx ${PROGRAM} doctor`);
-    return isUsage ? ExitCode.Usage : ExitCode.Failed;
+  const code = await run(words, terminal).catch((error: unknown) => tellOf(error, words, terminal));
+  const fault = await terminal.failure();
+  if (fault === null) return code;
+  terminal.say(`Not all could be written to stdout: ${fault.message}`);
+  return ExitCode.Failed;
+}
+
+/** To people, and with `--json` to programs: stdout holds JSON then, whatever comes of it. */
+function tellOf(error: unknown, words: readonly string[], terminal: Terminal): ExitCode {
+  const isUsage = error instanceof UsageError || error instanceof TablePatternError;
+  const isOurs = error instanceof PgListenerError;
+  terminal.say(isOurs ? error.message : `Unexpected: ${asError(error).stack ?? asError(error).message}`);
+  if (isUsage) terminal.say(`Help: ${PROGRAM} --help`);
+  else if (words[0] === tailCommand.name) {
+    // They could be read, or this were about usage.
+    const call = readCall(tailCommand, words.slice(1), terminal)!;
+    terminal.say(`What is missing, and what mends it: ${commandText('doctor', call, ['publication', 'table'])}`);
   }
+  if (wantsJson(words)) terminal.printJson({ error: errorJson(asError(error)) });
+  return isUsage ? ExitCode.Usage : ExitCode.Failed;
+}
+
+function errorJson(error: Error): Readonly<Record<string, string | null>> {
+  const isOurs = error instanceof PgListenerError;
+  // The hint stands by itself.
+  const message = error.message.split('\n  How to mend it: ')[0]!;
+  return { code: isOurs ? error.code : 'UNEXPECTED', message, hint: isOurs ? (error.hint ?? null) : null };
+}
+
+/** Also of words that could not be read. */
+function wantsJson(words: readonly string[]): boolean {
+  const command = COMMANDS.find(({ name }) => name === words[0]);
+  return command !== undefined && Object.hasOwn(command.options, 'json') && words.includes('--json');
 }
 
 async function run([name, ...words]: readonly string[], terminal: Terminal): Promise<ExitCode> {
@@ -55,10 +79,12 @@ function overview(): string {
 
 ${lines.join('\n')}
 
-URL is postgresql://user@host:5432/database, or that of DATABASE_URL. The password may be in it or in PGPASSWORD.
+URL is postgresql://user@host:5432/database, or that of DATABASE_URL, or what PGHOST, PGPORT, PGUSER and PGDATABASE
+say. The password may be in it or in PGPASSWORD.
 ${PROGRAM} COMMAND --help says more.
 
-Exit codes: 0 done, 1 not done (doctor: something keeps a listener from starting), 2 wrong usage.`;
+Exit codes: 0 done, 1 not done (doctor: something keeps a listener from starting), 2 wrong usage.
+With --json, what goes wrong is {"error":{"code","message","hint"}} on stdout.`;
 }
 
 function helpOf({ name, usage, summary, help }: Command): string {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
+import { setImmediate as nextRound } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import { printableJson, printableLines } from './printable.js';
 
@@ -26,16 +27,31 @@ export interface World {
   off(signal: StopSignal, listener: () => void): unknown;
 }
 
+/** Whoever reads the pipe has seen enough (`| head`), or a terminal is closed: that is no error. */
+const SEEN_ENOUGH: ReadonlySet<string> = new Set(['EPIPE', 'ECONNRESET', 'EIO']);
+
 /** Results go to stdout, all that is said about them to stderr: a pipe gets the results only. */
 export class Terminal {
   private readonly isColoured: boolean;
   private isBroken = false;
+  private fault: Error | null = null;
 
   constructor(readonly world: World) {
     const { stdout, env } = world;
     this.isColoured = wantsColours(stdout, env);
-    // Whoever reads the pipe has seen enough (`| head`): that is no error.
-    for (const stream of [stdout, world.stderr]) stream.on('error', () => (this.isBroken = true));
+    stdout.on('error', (error) => {
+      this.isBroken = true;
+      if (!SEEN_ENOUGH.has((error as NodeJS.ErrnoException).code ?? '')) this.fault ??= error;
+    });
+    // That nobody hears what is said about the results takes nothing away from them.
+    world.stderr.on('error', () => undefined);
+  }
+
+  /** Why results could not be written, such as a disk that is full; null: they were, or their reader has seen enough. */
+  async failure(): Promise<Error | null> {
+    // The error of a write comes behind it.
+    await nextRound();
+    return this.fault;
   }
 
   /** Nobody reads stdout any more. */

@@ -1,4 +1,5 @@
 import { describeTarget } from '../../connection/connection-target.js';
+import { commandText, isSecret } from '../address.js';
 import type { CommandCall } from '../command.js';
 import { printable, printableLines } from '../printable.js';
 import type { Terminal } from '../terminal.js';
@@ -8,6 +9,10 @@ const COLOURS = { ok: 'green', warning: 'yellow', error: 'red' } as const;
 const INDENT = ' '.repeat(11);
 /** Of a line, where a terminal is wider or there is none. */
 const MOST_COLUMNS = 110;
+/** Of the doctor, without `--json`: this report is no JSON. */
+const OWN_OPTIONS = ['slot', 'publication', 'table', 'when-changed', 'old-record', 'with', 'parsers'];
+/** Those that `tail` knows too. */
+const TAIL_OPTIONS = ['publication', 'table'];
 const BY = { superuser: 'as a superuser', owner: 'as the owner, or as a superuser' } as const;
 
 /** What was found, in words that presume nothing, and what to type next. */
@@ -71,7 +76,10 @@ function countOf(findings: readonly Finding[], level: Level): number {
 function whatNow(call: CommandCall, findings: readonly Finding[]): string {
   const hasSql = findings.some(({ level, mend }) => level === 'error' && mend.some(isSql));
   const shell = hasSql ? ' The statements are for psql, or any other SQL client of this database.' : '';
-  return `No listener can start before the errors are mended.${shell}\nThen look again:\n\n  ${commandText('doctor', call)}`;
+  return (
+    `No listener can start before the errors are mended.${shell}\nThen look again${secretNote(call)}:\n\n  ` +
+    commandText('doctor', call, OWN_OPTIONS)
+  );
 }
 
 function whatNext(call: CommandCall, findings: readonly Finding[]): string {
@@ -80,20 +88,16 @@ function whatNext(call: CommandCall, findings: readonly Finding[]): string {
     ? ''
     : ' First make a table:\n\n  CREATE TABLE orders (id int PRIMARY KEY, status text);\n\nThen';
   return (
-    `A listener can start here.${table || ' To'} see changes as they happen:\n\n  ${commandText('tail', call)}\n\n` +
+    `A listener can start here.${table || ' To'} see changes as they happen${secretNote(call)}:\n\n  ` +
+    `${commandText('tail', call, TAIL_OPTIONS)}\n\n` +
     'and change a row in another terminal. What an application needs: docs/getting-started.md of the package.'
   );
 }
 
-function isSql(mend: Mend): boolean {
-  return 'sql' in mend;
+function secretNote({ url }: CommandCall): string {
+  return isSecret(url) ? ' (with your password in place of PASSWORD)' : '';
 }
 
-/** What is to be typed. A password is in nobody's output: the address is left to the reader then. */
-function commandText(command: string, { url }: CommandCall): string {
-  const words = ['npx', 'nestjs-pg-listener', command];
-  if (url === null) return words.join(' ');
-  const { password, searchParams } = new URL(url);
-  const isSecret = password !== '' || searchParams.has('password');
-  return [...words, isSecret ? 'URL' : `'${url.replaceAll("'", `'\\''`)}'`].join(' ');
+function isSql(mend: Mend): boolean {
+  return 'sql' in mend;
 }

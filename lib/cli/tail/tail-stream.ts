@@ -48,6 +48,11 @@ export class TailStream implements ReplicationListener {
 
   constructor(private readonly options: TailStreamOptions) {}
 
+  /** It was ended, maybe before it had begun. */
+  get isStopped(): boolean {
+    return this.stopping;
+  }
+
   /** Resolves when changes come, or after `stop`. @throws PgListenerError */
   async open(): Promise<void> {
     const { target, selection, publications } = this.options;

@@ -61,7 +61,8 @@ async function tail({ target, values, terminal }: CommandCall, selection: TailSe
   world.stdout.once('close', stop);
   try {
     await stream.open();
-    terminal.say(`Watching ${selection.tables.join(', ')} on ${describeTarget(target)}. Ctrl-C ends it.`);
+    if (!stream.isStopped)
+      terminal.say(`Watching ${selection.tables.join(', ')} on ${describeTarget(target)}. Ctrl-C ends it.`);
     await stream.ended();
   } finally {
     await stream.close();
