@@ -95,10 +95,12 @@ export class TailPublications {
     existing: readonly ListedPublication[],
     { pattern }: TailSelection,
   ): Promise<readonly string[]> {
-    const { rows } = await client.query<{ may: boolean }>(
-      `SELECT has_database_privilege(current_database(), 'CREATE') AND NOT pg_is_in_recovery() AS may`,
+    const { rows } = await client.query<{ may: boolean; standby: boolean; generated: boolean }>(
+      `SELECT has_database_privilege(current_database(), 'CREATE') AS may, pg_is_in_recovery() AS standby,
+              current_setting('server_version_num')::int >= 180000 AS generated`,
     );
-    const owned = rows[0]!.may ? await readOwnedTables(client) : new Set<string>();
+    const { may, standby, generated } = rows[0]!;
+    const owned = may && !standby ? await readOwnedTables(client) : new Set<string>();
     const isMine = ({ oid }: TableRow): boolean => owned.has(oid);
     const others = [...plan.full, ...plan.append].filter((table) => !isMine(table));
     // With what others have published: never two that say a table differently, which the server refuses.
@@ -106,16 +108,23 @@ export class TailPublications {
     const unseen = others.filter(({ oid }) => !borrowed.some((each) => each.tables.has(oid)));
     const isNamed = unseen.some((table) => pattern.namedTables.some((each) => isSame(each, table)));
     const isNothing = unseen.length === plan.full.length + plan.append.length;
-    if (unseen.length > 0 && (isNamed || isNothing)) throw await this.lackOfRights(client, unseen);
+    if (unseen.length > 0 && (isNamed || isNothing)) throw await this.lackOfRights(client, unseen, standby);
     if (unseen.length > 0) this.terminal.say(await this.unseenText(client, unseen));
     await this.removeLeftovers(client);
     const base = `${PREFIX}${randomBytes(6).toString('hex')}`;
-    await this.create(client, base, plan.full.filter(isMine), 'insert, update, delete, truncate');
-    await this.create(client, `${base}_append`, plan.append.filter(isMine), 'insert, truncate');
+    // Two publications that differ in what is generated are two that say a table differently.
+    const isOwn = (table: TableRow): boolean =>
+      isMine(table) && !(generated && table.hasStored && borrowed.some((each) => each.tables.has(table.oid)));
+    const [full, append] = [plan.full.filter(isOwn), plan.append.filter(isOwn)];
+    // As an application's: without them, REPLICA IDENTITY FULL fails the user's own UPDATE.
+    const hasStored = generated && [...full, ...append].some((table) => table.hasStored);
+    const more = hasStored ? ', publish_generated_columns = stored' : '';
+    await this.create(client, base, full, `publish = 'insert, update, delete, truncate'${more}`);
+    await this.create(client, `${base}_append`, append, `publish = 'insert, truncate'${more}`);
     return [...this.own, ...borrowed.map(({ name }) => name)];
   }
 
-  private async create(client: Client, name: string, tables: readonly TableRow[], operations: string): Promise<void> {
+  private async create(client: Client, name: string, tables: readonly TableRow[], options: string): Promise<void> {
     if (tables.length === 0) return;
     await client.query(`${LOCK_TIMEOUT}; SELECT pg_advisory_lock(${lockKey(name)})`);
     // ONLY: children of an inheritance parent are named themselves.
@@ -124,7 +133,7 @@ export class TailPublications {
     this.own.push(name);
     await client.query(
       `CREATE PUBLICATION ${escapeIdentifier(name)} FOR TABLE ${list} ` +
-        `WITH (publish = '${operations}', publish_via_partition_root = true)`,
+        `WITH (${options}, publish_via_partition_root = true)`,
     );
   }
 
@@ -156,10 +165,20 @@ export class TailPublications {
     return `Not shown, for the role may not publish them and no publication carries them: ${namesOf(unseen)}\n  ${rights.join('\n  ')}`;
   }
 
-  private async lackOfRights(client: Client, unseen: readonly TableRow[]): Promise<PublicationError> {
+  private async lackOfRights(
+    client: Client,
+    unseen: readonly TableRow[],
+    isStandby: boolean,
+  ): Promise<PublicationError> {
     const rights = await missingRights(client, '', unseen);
     const list = unseen.map(sqlName).join(', ');
     const mend = `as their owner: CREATE PUBLICATION listener_changes FOR TABLE ${list}; (not with tables that have no primary key).`;
+    if (isStandby) {
+      return this.refusal(
+        `No publication carries ${namesOf(unseen)}, and a standby takes none`,
+        `connect to the primary; or there, ${mend}`,
+      );
+    }
     return this.refusal(
       `No publication carries ${namesOf(unseen)}, and the role may not make one`,
       rights.length === 0 ? mend : `${mend} Or: ${rights.join(' ')}`,

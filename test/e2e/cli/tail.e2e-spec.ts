@@ -1,9 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { recorderOf, TestApplications } from '../../support/application.js';
 import { runCommand, RunningCommands, type RunningCommand } from '../../support/command-line.js';
-import { createDatabase, withClient, type TestDatabase } from '../../support/database.js';
+import { connect, createDatabase, withClient, type TestDatabase } from '../../support/database.js';
 import { waitFor } from '../../support/wait.js';
+import { packageRoot } from '../../unit/package-root.js';
 
 describe('tail', () => {
   let db: TestDatabase;
@@ -176,6 +179,58 @@ describe('tail', () => {
     await db.query(`UPDATE log SET line = 'x'`);
     await db.query(`INSERT INTO log VALUES ('seen')`);
     expect(JSON.parse((await command.linesToBe(1))[0]!).record).toEqual({ line: 'seen' });
+  });
+
+  it('breaks no UPDATE of a table that has generated columns, and shows what is published of them', async () => {
+    const [{ version }] = await db.query(`SELECT current_setting('server_version_num')::int AS version`);
+    await db.query('CREATE TABLE sums (n int, twice int GENERATED ALWAYS AS (n * 2) STORED)');
+    await db.query('ALTER TABLE sums REPLICA IDENTITY FULL');
+    const command = await tail(['--json', '--table', 'sums', '--table', 'orders']);
+    await db.query('INSERT INTO sums VALUES (1); UPDATE sums SET n = 2');
+    const [, update] = (await command.linesToBe(2)).map((line) => JSON.parse(line));
+    const twice = version >= 180_000 ? { twice: 4 } : {};
+    expect(update).toMatchObject({ operation: 'update', record: { n: 2, ...twice }, oldRecord: { n: 1 } });
+  });
+
+  it('fails where its results cannot be written', async () => {
+    const full = openSync('/dev/full', 'w');
+    const program = join(packageRoot(), 'dist/cli/main.js');
+    const process_ = spawn(process.execPath, [program, 'tail', db.url, '--json'], { stdio: ['ignore', full, 'pipe'] });
+    closeSync(full);
+    try {
+      let stderr = '';
+      process_.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+      await waitFor(() => stderr.includes('Watching'), 'the tail');
+      await db.query('INSERT INTO orders (id) VALUES (1); INSERT INTO orders (id) VALUES (2)');
+      await waitFor(() => process_.exitCode !== null, 'the end');
+      expect({ code: process_.exitCode, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('ENOSPC') });
+    } finally {
+      process_.kill('SIGKILL');
+    }
+    expect(await publications()).toEqual([]);
+  });
+
+  it('goes on where nobody hears what is said about the changes', async () => {
+    const command = await tail(['--json', '--limit', '2']);
+    command.process.stderr.destroy();
+    await db.query(`INSERT INTO orders (id) VALUES (1); UPDATE orders SET status = 'x'`);
+    const { code, stdout } = await command.end();
+    expect({ code, lines: stdout.trimEnd().split('\n').length }).toEqual({ code: 0, lines: 2 });
+  });
+
+  it('says nothing of watching where it was ended before', async () => {
+    const open = await connect(db.url);
+    try {
+      // A new slot waits for it.
+      await open.query('BEGIN; CREATE TABLE unfinished (id int)');
+      const command = commands.start(['tail', db.url]);
+      await waitFor(async () => (await slots()).length === 1, 'the slot in the making');
+      const { code, stderr } = await command.end('SIGINT');
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(await publications()).toEqual([]);
+    } finally {
+      await open.end();
+    }
   });
 
   it('says once for a table that its old values do not come, and what brings them', async () => {
