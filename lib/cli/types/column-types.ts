@@ -8,6 +8,8 @@ export interface ColumnType {
   readonly usesRange?: boolean;
   /** With `types: 'rich'`: it is made of what node-postgres leaves as text. */
   readonly isStructure?: boolean;
+  /** It was given, or has in it what was: an array of it is read by element then. */
+  readonly isGiven?: boolean;
 }
 
 /** A type of the database, as far as it counts. */
@@ -76,11 +78,34 @@ const ELEMENTS: Readonly<Record<number, string>> = {
   3907: 'string', // numrange[]
 };
 
+/** TypeScript of types that a parser of the application's own reads, by oid. */
+export type GivenTypes = ReadonlyMap<number, string>;
+
+const NONE_GIVEN: GivenTypes = new Map();
+
+/** What was given for a type; a domain's own wins over that of its base type. */
+export function givenType(
+  oid: number,
+  types: ReadonlyMap<number, DatabaseType>,
+  given: GivenTypes,
+): ColumnType | undefined {
+  const text = given.get(oid);
+  if (text !== undefined) return { text, isGiven: true };
+  const type = types.get(oid);
+  return type?.kind === 'd' ? givenType(type.base, types, given) : undefined;
+}
+
 /**
  * The TypeScript of a column, as node-postgres gives its values with the parsers that it comes with. The server tells it
  * the base type of a domain, and of nothing else: an array of a domain or of an enum stays text.
  */
-export function columnType(oid: number, types: ReadonlyMap<number, DatabaseType>): ColumnType {
+export function columnType(
+  oid: number,
+  types: ReadonlyMap<number, DatabaseType>,
+  given: GivenTypes = NONE_GIVEN,
+): ColumnType {
+  const own = givenType(oid, types, given);
+  if (own !== undefined) return own;
   const base = baseOf(oid, types);
   const scalar = SCALARS[base];
   if (scalar !== undefined) return { text: scalar, usesInterval: scalar === INTERVAL };

@@ -35,8 +35,9 @@ export function declarationOf(tables: readonly DescribedTable[], options: Declar
 }
 
 function augmentation(app: string, properties: readonly string[]): string {
-  if (app === 'default') return `  interface PgListenerTables {\n${properties.join('\n')}\n  }`;
-  const tables = `    ${propertyName(app)}: {\n${properties.join('\n')}\n    };`;
+  const body = (indent: string): string => (properties.length === 0 ? '{}' : `{\n${properties.join('\n')}\n${indent}}`);
+  if (app === 'default') return `  interface PgListenerTables ${body('  ')}`;
+  const tables = `    ${propertyName(app)}: ${body('    ')};`;
   return `  interface PgListenerApps {\n${tables}\n  }`;
 }
 

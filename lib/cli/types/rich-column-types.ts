@@ -1,6 +1,14 @@
 import { builtInShape } from '../../decoder/binary/built-in-types.js';
 import { DEEPEST_TYPE, type MadeType } from '../../protocol/made-type.js';
-import { baseOf, columnType, propertyName, type ColumnType, type DatabaseType } from './column-types.js';
+import {
+  baseOf,
+  columnType,
+  givenType,
+  propertyName,
+  type ColumnType,
+  type DatabaseType,
+  type GivenTypes,
+} from './column-types.js';
 
 const LEFT_AS_TEXT = 'string';
 const LEFT_AS_TEXTS = '(string | null)[]';
@@ -15,15 +23,19 @@ export function richColumnType(
   oid: number,
   types: ReadonlyMap<number, DatabaseType>,
   made: ReadonlyMap<number, MadeType>,
+  given: GivenTypes = new Map(),
   depth = 0,
 ): ColumnType {
+  const parsed = givenType(oid, types, given);
+  if (parsed !== undefined) return parsed;
   const base = baseOf(oid, types);
   const own = columnType(base, types);
   const shape = made.get(base) ?? builtInShape(base);
   if (shape === undefined || depth > DEEPEST_TYPE) return own;
-  const within = (part: number): ColumnType => richColumnType(part, types, made, depth + 1);
+  const within = (part: number): ColumnType => richColumnType(part, types, made, given, depth + 1);
   if (shape.kind === 'array') {
     const element = within(shape.of);
+    if (element.isGiven === true) return structure([element], `${orNull(element)}[]`);
     const isLeft = own.text === LEFT_AS_TEXT || (own.text === LEFT_AS_TEXTS && element.isStructure === true);
     return isLeft ? structure([element], `${orNull(element)}[]`) : own;
   }
@@ -65,6 +77,7 @@ function structure(parts: readonly ColumnType[], text: string): ColumnType {
   return {
     text,
     isStructure: true,
+    isGiven: parts.some(({ isGiven }) => isGiven === true),
     usesInterval: parts.some(({ usesInterval }) => usesInterval === true),
     usesRange: parts.some(({ usesRange }) => usesRange === true),
   };

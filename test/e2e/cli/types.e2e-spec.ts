@@ -209,7 +209,49 @@ describe('types', () => {
       stdout: '',
       stderr: expect.stringContaining('no table in the schema "biling"'),
     });
+    const unwritten = await runCommand(['types', db.url, '--out', '/no/such/folder/tables.ts']);
+    expect(unwritten).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('ENOENT') });
   }, 60_000);
+
+  it("with --type, writes what parsers of an app's own give", async () => {
+    await db.query(`CREATE DOMAIN cents AS int8; CREATE DOMAIN tips AS cents; CREATE TYPE pair AS (one int8, two cents);
+      CREATE TABLE sums (id int8 PRIMARY KEY, price cents NOT NULL, tip tips, many int8[] NOT NULL, pairs pair, small int4, smalls int4[] NOT NULL, span int4range)`);
+    const seen: Record<string, unknown>[] = [];
+    @Injectable()
+    class Sums {
+      @OnTableChange('sums', 'insert')
+      onInsert({ record }: InsertChange): void {
+        seen.push(record);
+      }
+    }
+    const parsers = { int8: BigInt, int4: (text: string) => `#${text}`, cents: (text: string) => [text] };
+    await apps.start({ connection: db.url, slot: 'temporary', types: { rich: true, parsers } }, [Sums]);
+    await db.query(`INSERT INTO sums VALUES (1, 2, 3, '{4}', ROW(5, 6), 7, '{8}', '[1,9)')`);
+    await waitFor(() => seen.length === 1, 'the row');
+    // What has come: a bigint, what a domain's own parser gives, the same for a domain over it, and within others.
+    expect(seen[0]).toMatchObject({
+      ...{ id: 1n, price: ['2'], tip: ['3'], many: [4n], pairs: { one: 5n, two: ['6'] }, small: '#7', smalls: ['#8'] },
+      span: { lower: '#1', upper: '#9' },
+    });
+    const given = ['--type', 'int8=bigint', '--type', 'cents=[string]', '--type', 'int4=`#${string}`'];
+    const { code, stdout } = await runCommand(['types', db.url, '--rich', ...given]);
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: expect.stringContaining(
+        '    sums: {\n      id: bigint;\n      price: [string];\n      tip: [string] | null;\n      many: (bigint | null)[];\n' +
+          '      pairs: { one: bigint | null; two: [string] | null } | null;\n      small: `#${string}` | null;\n' +
+          '      smalls: (`#${string}` | null)[];\n      span: PgRange<`#${string}`> | null;\n    };',
+      ),
+    });
+    for (const [words, text] of [
+      [['--type', 'int88=bigint'], 'There is no type int88 in'],
+      [['--type', 'int8'], 'NAME=TYPE is wanted'],
+      [['--type', 'int8= '], 'NAME=TYPE is wanted'],
+    ] as const) {
+      const wrong = await runCommand(['types', db.url, ...words]);
+      expect(wrong).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(text) });
+    }
+  });
 
   it("with --rich, writes what a listener with `types: 'rich'` gives; with --toastable, what may be absent", async () => {
     await db.query(`CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN cents AS int8;
