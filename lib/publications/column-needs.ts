@@ -62,8 +62,9 @@ const COLUMNS = `
                     WHERE l.relreplident <> 'f'), '') AS "makeFull"
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-   WHERE EXISTS (SELECT FROM pg_catalog.pg_publication_tables p
-                  WHERE p.pubname = ANY ($1) AND p.schemaname = n.nspname AND p.tablename = c.relname)
+   WHERE CASE WHEN $2::oid[] IS NOT NULL THEN c.oid = ANY ($2)
+              ELSE EXISTS (SELECT FROM pg_catalog.pg_publication_tables p
+                            WHERE p.pubname = ANY ($1) AND p.schemaname = n.nspname AND p.tablename = c.relname) END
    ORDER BY c.oid, a.attnum`;
 
 /** `attnames` from 15 on; before, every column travels that is not generated. */
@@ -83,7 +84,12 @@ export async function checkColumns(
   return compareColumns(await readColumnFacts(client, publications), subscriptions);
 }
 
-async function readColumnFacts(client: Client, publications: readonly string[]): Promise<ColumnFacts[]> {
+/** @param oids of tables that the first of the publications is to carry as one that the module makes; null: what they carry */
+export async function readColumnFacts(
+  client: Client,
+  publications: readonly string[],
+  oids: readonly string[] | null = null,
+): Promise<ColumnFacts[]> {
   const { rows: lists } = await client.query<PublishedRow>(PUBLISHED, [publications]);
   const published = new Map(
     lists.map(({ names, ...each }) => [
@@ -91,15 +97,18 @@ async function readColumnFacts(client: Client, publications: readonly string[]):
       { ...each, listed: names === null ? null : new Set(JSON.parse(names) as string[]) },
     ]),
   );
-  const { rows } = await client.query<ColumnRow>(COLUMNS, [publications]);
+  const { rows } = await client.query<ColumnRow>(COLUMNS, [publications, oids]);
   const canPublishGenerated = rows.some((row) => row.isGenerated && !row.neverTravels);
   const tables = new Map<string, ColumnFacts & { readonly columns: ColumnFact[] }>();
   for (const { schema, table, column, isGenerated, neverTravels, isVirtual, isKey, makeFull } of rows) {
     const name = canonicalTable(schema, table);
-    const { publication, filter, listed } = published.get(name)!;
+    const own = { publication: publications[0]!, filter: null, listed: null };
+    const { publication, filter, listed } = oids === null ? published.get(name)! : own;
     if (!tables.has(name))
       tables.set(name, { schema, table, columns: [], makeFull, publication, filter, canPublishGenerated });
-    const isPublished = !neverTravels && (listed?.has(column) ?? !isGenerated);
+    // Publications of the module's own bring what is generated and stored.
+    const isCarried = oids === null ? !isGenerated : !isVirtual;
+    const isPublished = !neverTravels && (listed?.has(column) ?? isCarried);
     tables.get(name)!.columns.push({ name: column, isGenerated, isVirtual, isKey, isPublished });
   }
   return [...tables.values()];

@@ -59,44 +59,63 @@ export async function readFailoverFacts(client: Client): Promise<FailoverFacts> 
   return { synchronizedStandbySlots: setting, physicalSlots: JSON.parse(slots) as PhysicalSlot[] };
 }
 
-/** What is missing on the primary, each with its mend. */
-export function failoverFaults({ synchronizedStandbySlots, physicalSlots }: FailoverFacts): string[] {
+/** What is missing on the primary, and what mends it. */
+export interface FailoverFault {
+  readonly what: string;
+  /** Statements for the primary. */
+  readonly sql: readonly string[];
+  /** What no statement on the primary can do; with statements, it stands behind them. */
+  readonly step: string | null;
+}
+
+/** What is missing on the primary, each with its mend, in one line. */
+export function failoverFaults(facts: FailoverFacts): string[] {
+  return findFailoverFaults(facts).map(({ what, sql, step }) => `${what}. ${[...sql, step ?? ''].join(' ').trimEnd()}`);
+}
+
+/** Pure. */
+export function findFailoverFaults({ synchronizedStandbySlots, physicalSlots }: FailoverFacts): FailoverFault[] {
   const named = synchronizedStandbySlots
     .split(',')
     .map((name) => name.trim().replace(/^"(.*)"$/, '$1'))
     .filter((name) => name !== '' && name !== '*');
-  const faults: string[] = [];
+  const faults: FailoverFault[] = [];
   if (physicalSlots.length === 0) {
-    faults.push(
-      "no standby could take the slot over: there is no physical slot. SELECT pg_create_physical_replication_slot('standby_1'); " +
-        "and on the standby primary_slot_name = 'standby_1'",
-    );
+    faults.push({
+      what: 'no standby could take the slot over: there is no physical slot',
+      sql: ["SELECT pg_create_physical_replication_slot('standby_1');"],
+      step: "and on the standby primary_slot_name = 'standby_1'",
+    });
   } else if (synchronizedStandbySlots.trim() === '') {
     const names = physicalSlots.map(({ name }) => name).join(',');
-    faults.push(
-      'synchronized_standby_slots is empty: handlers may see changes that no standby has yet, and that a failover loses. ' +
-        `ALTER SYSTEM SET synchronized_standby_slots = '${names}'; SELECT pg_reload_conf();`,
-    );
+    faults.push({
+      what: 'synchronized_standby_slots is empty: handlers may see changes that no standby has yet, and that a failover loses',
+      sql: [`ALTER SYSTEM SET synchronized_standby_slots = '${names}';`, 'SELECT pg_reload_conf();'],
+      step: null,
+    });
   }
   for (const name of named) {
     const slot = physicalSlots.find((each) => each.name === name);
     if (slot === undefined) {
-      faults.push(
-        `synchronized_standby_slots names "${name}", and there is no such physical slot: nothing is sent before there is. ` +
-          `SELECT pg_create_physical_replication_slot('${name}'); or take it out of the setting`,
-      );
+      faults.push({
+        what: `synchronized_standby_slots names "${name}", and there is no such physical slot: nothing is sent before there is`,
+        sql: [`SELECT pg_create_physical_replication_slot('${name}');`],
+        step: 'or take it out of the setting',
+      });
     } else if (!slot.active) {
-      faults.push(
-        `synchronized_standby_slots names "${name}", and no standby streams from it: nothing is sent before one does. ` +
-          'Start the standby, or take the slot out of the setting',
-      );
+      faults.push({
+        what: `synchronized_standby_slots names "${name}", and no standby streams from it: nothing is sent before one does`,
+        sql: [],
+        step: 'Start the standby, or take the slot out of the setting',
+      });
     }
   }
   for (const { name } of physicalSlots.filter(({ active, hasXmin }) => active && !hasXmin)) {
-    faults.push(
-      `the standby on the slot "${name}" seems to have hot_standby_feedback off, and then synchronises no slots. On the ` +
-        'standby: ALTER SYSTEM SET hot_standby_feedback = on; SELECT pg_reload_conf();',
-    );
+    faults.push({
+      what: `the standby on the slot "${name}" seems to have hot_standby_feedback off, and then synchronises no slots`,
+      sql: [],
+      step: 'On the standby: ALTER SYSTEM SET hot_standby_feedback = on; SELECT pg_reload_conf();',
+    });
   }
   return faults;
 }

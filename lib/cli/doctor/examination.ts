@@ -5,12 +5,14 @@ import { applicationName, type ConnectionTarget } from '../../connection/connect
 import { translateServerError } from '../../connection/server-errors.js';
 import { PgListenerError } from '../../errors/pg-listener.error.js';
 import { PublicationManager } from '../../publications/publication-manager.js';
-import { readTables, type TableRow } from '../../publications/publication-plan.js';
+import { readTables, type ColumnNeeds, type TableRow } from '../../publications/publication-plan.js';
 import { OperationBit } from '../../changes/change.js';
 import { publishable, readOwnedTables, readPublications } from '../publication-survey.js';
+import type { TextParser } from '../../types/type-parsers.js';
 import { readSlots } from '../slots/slot-list.js';
 import { durationText } from '../text-table.js';
 import { checkCreateRight, checkPooler, checkProtocol, checkReplicationRight, unreachable } from './access-checks.js';
+import { checkNeeds } from './column-checks.js';
 import { fault, ok, type Finding } from './finding.js';
 import {
   checkEncoding,
@@ -24,8 +26,8 @@ import {
   tellTuning,
 } from './server-checks.js';
 import { surveyServer, tryReplication, type ServerSurvey } from './server-survey.js';
-import { checkSlots } from './slot-checks.js';
-import { checkIdentity, checkOwnership, tellPublications } from './table-checks.js';
+import { checkSlots, easedBySlot } from './slot-checks.js';
+import { checkIdentity, checkListened, checkOwnership, tellPublications } from './table-checks.js';
 import { checkOwnSlot, checkWishes, wantedTables } from './wish-checks.js';
 import type { Wish } from './wishes.js';
 import { checkTransactions, readLongTransactions, readPrepared } from './transaction-checks.js';
@@ -40,6 +42,10 @@ export interface Examinee {
   readonly slot: string | undefined;
   /** Options that it is to have. */
   readonly wishes: ReadonlySet<Wish>;
+  /** Type parsers that it is to have. */
+  readonly parsers: Readonly<Record<string, TextParser>>;
+  /** What handlers ask of columns; undefined: nothing. */
+  readonly needs: ColumnNeeds | undefined;
   /** Patterns of the tables that it is to hear of. */
   readonly tables: readonly string[];
 }
@@ -64,7 +70,8 @@ async function examineWith(client: Client, target: ConnectionTarget, examinee: E
   // What follows asks for what an older server does not have.
   if (version.level === 'error') return [version];
   const slots = await readSlots(client);
-  const room = checkRoom(survey, slots.length);
+  const own = slots.find(({ name }) => name === examinee.slot);
+  const room = easedBySlot(own, checkRoom(survey, slots.length));
   return [
     version,
     checkWalLevel(survey),
@@ -76,7 +83,10 @@ async function examineWith(client: Client, target: ConnectionTarget, examinee: E
     ...checkSynchronousStandby(survey, applicationName(examinee.listener)),
     ...checkEncoding(survey),
     ...checkSlots(slots, survey),
-    ...checkTransactions(await readLongTransactions(client), await readPrepared(client), durationText),
+    ...easedBySlot(
+      own,
+      checkTransactions(await readLongTransactions(client), await readPrepared(client), durationText),
+    ),
     ...(await examineTables(client, survey, examinee)),
     tellTuning(survey),
   ];
@@ -99,8 +109,9 @@ async function examineTables(client: Client, survey: ServerSurvey, examinee: Exa
   const owned = await readOwnedTables(client);
   return [
     ...checkCreateRight(survey, publications.length > 0),
-    ...checkOwnership(tables, publications, owned, survey.role.name),
-    ...checkIdentity(tables, publications),
+    ...checkListened(tables, examinee.tables),
+    ...checkOwnership(tables, publications, owned, survey, examinee),
+    ...checkIdentity(tables, publications, survey.version),
     ...tellPublications(tables, publications),
     ...(await examineOwn(client, examinee)),
     ...(await examineWishes(client, survey, tables, examinee)),
@@ -111,11 +122,13 @@ async function examineWishes(
   client: Client,
   survey: ServerSurvey,
   all: readonly TableRow[],
-  { listener, slot, wishes, tables: patterns }: Examinee,
+  { listener, slot, wishes, parsers, needs, publications, tables: patterns }: Examinee,
 ): Promise<Finding[]> {
   const tables = wantedTables(publishable(all), patterns);
   const own = slot === undefined ? [] : [await checkOwnSlot(client, listener, slot, wishes)];
-  return [...own, ...(await checkWishes(wishes, { client, listener, survey, tables }))];
+  const needed =
+    needs === undefined ? [] : await checkNeeds(client, needs, { tables, publications, slot: slot ?? 'slot' });
+  return [...own, ...needed, ...(await checkWishes(wishes, { client, listener, survey, tables, parsers }))];
 }
 
 /** The publications that the service is to be given, held against the tables that it is to hear of: as its boot does. */

@@ -48,6 +48,18 @@ function checkSlot(slot: ListedSlot): Finding {
   );
 }
 
+/** What keeps a new slot from being made keeps nobody who has one. @param own the slot that the listener is to have */
+export function easedBySlot(own: ListedSlot | undefined, findings: readonly Finding[]): Finding[] {
+  if (own === undefined) return [...findings];
+  return findings.map((each) =>
+    each.level === 'error' && NEW_SLOT.has(each.check)
+      ? { ...each, level: 'warning', why: `the slot "${own.name}" is there already; but ${each.why ?? ''}` }
+      : each,
+  );
+}
+
+const NEW_SLOT: ReadonlySet<string> = new Set(['free-slots', 'open-transaction', 'prepared-transaction']);
+
 /** Less than a tenth is left of what the server would keep for it. */
 function isAtRisk({ walStatus, safeBytes, retainedBytes, invalidation }: ListedSlot): boolean {
   if (invalidation !== null) return false;

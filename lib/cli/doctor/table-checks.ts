@@ -1,26 +1,35 @@
 import { escapeIdentifier } from 'pg';
 import { OperationBit } from '../../changes/change.js';
-import { canonicalTable } from '../../changes/table-pattern.js';
-import { NEEDS_IDENTITY, sqlName, type PublishedTables, type TableRow } from '../../publications/publication-plan.js';
+import { canonicalTable, TablePattern, type ParsedTableName } from '../../changes/table-pattern.js';
+import {
+  NEEDS_IDENTITY,
+  planPublications,
+  sqlName,
+  type PublishedTables,
+  type TableRow,
+} from '../../publications/publication-plan.js';
 import { publishable, type ListedPublication, type OwnedTables } from '../publication-survey.js';
-import { byOwner, countText, fault, namesText, ok, type Finding } from './finding.js';
+import { byOwner, countText, fault, namesText, ok, type Finding, type Mend } from './finding.js';
+import type { ServerSurvey } from './server-survey.js';
 
 const OPERATIONS = Object.entries(OperationBit);
 const EVERY_OPERATION = OPERATIONS.reduce((mask, [, bit]) => mask | bit, 0);
+const GENERATED_ARE_PUBLISHED = 180_000;
 const NEW_PUBLICATION = 'listener_changes';
 
 /** What tells rows apart, of every table: those that are published suffer now, the others bring less than one thinks. */
-export function checkIdentity(tables: PublishedTables, publications: readonly ListedPublication[]): Finding[] {
+export function checkIdentity(
+  tables: PublishedTables,
+  publications: readonly ListedPublication[],
+  version: number,
+): Finding[] {
   const real = publishable(tables);
   if (real.length === 0) return [ok('no-tables', 'There are no tables yet')];
   const lacking = real.filter(({ kind, hasIdentity }) => kind === 'r' && !hasIdentity);
   if (lacking.length === 0) return [ok('replica-identity', `Rows of ${all(real)} can be told apart`)];
   const suffering = lacking.filter((table) => publications.some((each) => publishesRows(each, table)));
   const rest = lacking.filter((table) => !suffering.includes(table));
-  const mend = (of: readonly TableRow[]) => [
-    { step: 'give each a primary key; or, at the price of more write-ahead log:' },
-    ...byOwner(...of.map((table) => `ALTER TABLE ${sqlName(table)} REPLICA IDENTITY FULL;`)),
-  ];
+  const mend = (of: readonly TableRow[]) => identityMends(of, publications, version);
   const findings: Finding[] = [];
   if (suffering.length > 0) {
     findings.push(
@@ -47,8 +56,49 @@ export function checkIdentity(tables: PublishedTables, publications: readonly Li
   return findings;
 }
 
+/** From 18 on, FULL asks for all columns to be published, which those that are computed when read never are. */
+function identityMends(
+  tables: readonly TableRow[],
+  publications: readonly ListedPublication[],
+  version: number,
+): Mend[] {
+  const [keyed, full] = [tables.filter(({ hasVirtual }) => hasVirtual), tables.filter(({ hasVirtual }) => !hasVirtual)];
+  const unpublished =
+    version < GENERATED_ARE_PUBLISHED
+      ? []
+      : publications.filter(
+          (each) => !each.hasGenerated && full.some((table) => table.hasStored && publishesRows(each, table)),
+        );
+  const alter = keyed.map((table) => `ALTER TABLE ${sqlName(table)} REPLICA IDENTITY DEFAULT;`);
+  return [
+    ...(full.length === 0 ? [] : [{ step: 'give each a primary key; or, at the price of more write-ahead log:' }]),
+    ...byOwner(
+      ...full.map((table) => `ALTER TABLE ${sqlName(table)} REPLICA IDENTITY FULL;`),
+      ...unpublished.map(
+        ({ name }) => `ALTER PUBLICATION ${escapeIdentifier(name)} SET (publish_generated_columns = stored);`,
+      ),
+    ),
+    ...(keyed.length === 0
+      ? []
+      : [
+          {
+            step: `${namesText(keyed.map(nameOf))}: a virtual generated column allows no REPLICA IDENTITY FULL; give it a primary key, and:`,
+          },
+          ...byOwner(...alter),
+        ]),
+  ];
+}
+
 function publishesRows({ mask, tables }: ListedPublication, { oid, root }: TableRow): boolean {
   return (mask & NEEDS_IDENTITY) !== 0 && (tables.has(oid) || (root !== null && tables.has(root)));
+}
+
+/** What a listener is to hear of. */
+export interface Listened {
+  /** Patterns. */
+  readonly tables: readonly string[];
+  /** Those that it is given; empty: it makes its own. */
+  readonly publications: readonly string[];
 }
 
 /** Whether each table can be listened to by this role: it owns it, or a publication carries it. */
@@ -56,22 +106,26 @@ export function checkOwnership(
   tables: PublishedTables,
   publications: readonly ListedPublication[],
   owned: OwnedTables,
-  roleName: string,
+  { role, version }: Pick<ServerSurvey, 'role' | 'version'>,
+  listened: Listened = { tables: ['*'], publications: [] },
 ): Finding[] {
-  const tops = publishable(tables).filter(({ root }) => root === null);
-  if (tops.length === 0) return [];
+  const pattern = new TablePattern(listened.tables);
+  const tops = publishable(tables).filter(({ root, schema, table }) => root === null && pattern.matches(schema, table));
+  // Those that a listener is given are held against the tables by themselves.
+  if (tops.length === 0 || listened.publications.length > 0) return [];
   const carried = (oid: string): boolean => publications.some((each) => each.tables.has(oid));
   const closed = tops.filter(({ oid }) => !owned.has(oid) && !carried(oid));
-  const name = escapeIdentifier(roleName);
-  if (closed.length === 0) return [ok('ownership', `${all(tops, 'All')} can be listened to by ${name}`)];
+  const name = escapeIdentifier(role.name);
+  if (closed.length === 0) return [ok('ownership', openText(tops, publications, owned, name))];
+  const isNamed = closed.some((table) => pattern.namedTables.some((each) => isSame(each, table)));
   return [
     fault(
-      closed.length === tops.length ? 'error' : 'warning',
+      isNamed || closed.length === tops.length ? 'error' : 'warning',
       'ownership',
       `The role ${name} owns neither these tables nor does a publication carry them: ${namesText(closed.map(nameOf))}`,
       'only their owner can publish them, and what is not published nobody can listen to.',
       [
-        ...byOwner(...publicationsFor(closed, publications)),
+        ...byOwner(...publicationsFor(closed, publications, version)),
         {
           step: `name what was made in \`publications\` of the module: publications: ['${newName(publications)}', ...]`,
         },
@@ -80,9 +134,45 @@ export function checkOwnership(
   ];
 }
 
+/** What the role does not own it cannot publish: there it takes a publication that is there. */
+function openText(
+  tops: readonly TableRow[],
+  publications: readonly ListedPublication[],
+  owned: OwnedTables,
+  role: string,
+): string {
+  const what = `${all(tops, 'All')} can be listened to by ${role}`;
+  const foreign = tops.filter(({ oid }) => !owned.has(oid));
+  if (foreign.length === 0) return what;
+  const names = publications.filter((each) => foreign.some(({ oid }) => each.tables.has(oid))).map(({ name }) => name);
+  const which = foreign.length === tops.length ? '' : `, of ${namesText(foreign.map(nameOf))}`;
+  return `${what}, through what others publish${which}: \`publications\` of the module has to name it (${namesText(names)})`;
+}
+
+/** What is named and is not there, or has no changes. */
+export function checkListened(tables: PublishedTables, patterns: readonly string[]): Finding[] {
+  const pattern = new TablePattern(patterns);
+  // What needs an identity is a matter of its own.
+  const subscriptions = [{ pattern, mask: EVERY_OPERATION & ~NEEDS_IDENTITY, source: '--table' }];
+  const { faults, warnings } = planPublications(tables, subscriptions);
+  const why = 'a listener with a handler of it does not start.';
+  const mend = [{ step: 'correct the name, or make the table first: migrations run before the boot' }];
+  const isEverything = patterns.length === 1 && patterns[0] === '*';
+  return [
+    ...faults.map((text) => fault('error', 'listened-tables', text.split('; ')[0]!, why, mend)),
+    ...(isEverything ? [] : warnings.map((text) => fault('warning', 'listened-tables', text, 'nothing comes.', mend))),
+  ];
+}
+
 /** A table that cannot tell its rows apart must not be where updates are published: they would fail. */
-function publicationsFor(tables: readonly TableRow[], publications: readonly ListedPublication[]): string[] {
+function publicationsFor(
+  tables: readonly TableRow[],
+  publications: readonly ListedPublication[],
+  version: number,
+): string[] {
   const name = newName(publications);
+  const hasStored = version >= GENERATED_ARE_PUBLISHED && tables.some((table) => table.hasStored);
+  const generated = hasStored ? ', publish_generated_columns = stored' : '';
   const make = (which: string, list: readonly TableRow[], options: string): string[] =>
     list.length === 0
       ? []
@@ -91,12 +181,12 @@ function publicationsFor(tables: readonly TableRow[], publications: readonly Lis
     ...make(
       name,
       tables.filter(({ hasIdentity }) => hasIdentity),
-      'publish_via_partition_root = true',
+      `publish_via_partition_root = true${generated}`,
     ),
     ...make(
       `${name}_append`,
       tables.filter(({ hasIdentity }) => !hasIdentity),
-      `publish = 'insert, truncate', publish_via_partition_root = true`,
+      `publish = 'insert, truncate', publish_via_partition_root = true${generated}`,
     ),
   ];
 }
@@ -134,6 +224,10 @@ function hasLonePartitions({ isViaRoot, tables: carried }: ListedPublication, ta
 
 function namesOf(tables: PublishedTables, oids: ReadonlySet<string>): string[] {
   return tables.filter(({ oid }) => oids.has(oid)).map(nameOf);
+}
+
+function isSame(one: ParsedTableName, other: TableRow): boolean {
+  return one.schema === other.schema && one.table === other.table;
 }
 
 function nameOf({ schema, table }: TableRow): string {

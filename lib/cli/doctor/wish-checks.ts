@@ -6,8 +6,10 @@ import { requireOrigins, requireTwoPhase } from '../../connection/server-facts.j
 import { binaryRefusal, refusalText } from '../../decoder/binary/column-reader.js';
 import { PgListenerError } from '../../errors/pg-listener.error.js';
 import { sqlName, type TableRow } from '../../publications/publication-plan.js';
+import { findFailoverFaults, readFailoverFacts, requireFailover, STANDBY_NEEDS } from '../../slots/failover.js';
 import { SlotManager } from '../../slots/slot-manager.js';
 import { missingOriginRights } from '../../store/effects/session-origins.js';
+import type { TextParser } from '../../types/type-parsers.js';
 import { byOwner, bySuperuser, fault, namesText, ok, type Finding } from './finding.js';
 import type { ServerSurvey } from './server-survey.js';
 import { settingMend } from './setting-mend.js';
@@ -20,6 +22,8 @@ export interface WishedOf {
   readonly survey: ServerSurvey;
   /** Those that are to be listened to. */
   readonly tables: readonly TableRow[];
+  /** Type parsers of the listener's own, by type. */
+  readonly parsers: Readonly<Record<string, TextParser>>;
 }
 
 const SILENT = { log: () => undefined, warn: () => undefined, error: () => undefined };
@@ -29,9 +33,10 @@ export async function checkWishes(wishes: ReadonlySet<Wish>, of: WishedOf): Prom
   const findings: Finding[] = [];
   if (wishes.has('streaming')) findings.push(checkStreaming(of.survey));
   if (wishes.has('twoPhase')) findings.push(checkTwoPhase(of));
-  if (wishes.has('binary')) findings.push(await checkBinary(of));
+  if (wishes.has('binary')) findings.push(await checkBinary(of, wishes.has('rich')));
   if (wishes.has('toast')) findings.push(await checkToast(of));
   if (wishes.has('origin')) findings.push(await checkOrigin(of));
+  if (wishes.has('failover')) findings.push(...(await checkFailover(of)));
   return findings;
 }
 
@@ -93,11 +98,11 @@ const COLUMNS = `
    WHERE c.oid = ANY ($1::oid[])
    ORDER BY n.nspname, c.relname, a.attnum`;
 
-/** With the parsers that node-postgres comes with: those of the application are not known here. */
-async function checkBinary({ client, tables }: WishedOf): Promise<Finding> {
+/** With the parsers of node-postgres as they are in this process, and those that were given. */
+async function checkBinary({ client, tables, parsers }: WishedOf, rich: boolean): Promise<Finding> {
   const oids = tables.map(({ oid }) => oid);
   const { rows } = await client.query<{ table: string; column: string; oid: string }>(COLUMNS, [oids]);
-  const known = new DatabaseTypes({ customTypes: undefined, rich: false, parsers: {} }, SILENT);
+  const known = new DatabaseTypes({ customTypes: undefined, rich, parsers }, SILENT);
   const types = await known.readFor(
     client,
     rows.map(({ oid }) => Number(oid)),
@@ -153,6 +158,22 @@ async function checkOrigin({ client, listener, survey }: WishedOf): Promise<Find
   if (grants.length === 0) return ok('origin', 'What transactional handlers write can bear an origin');
   const what = `The role ${escapeIdentifier(survey.role.name)} may not mark what it writes`;
   return fault('error', 'origin', what, 'transactional handlers fail with this option then.', bySuperuser(...grants));
+}
+
+async function checkFailover({ client, listener, survey }: WishedOf): Promise<Finding[]> {
+  try {
+    requireFailover(survey.version, listener);
+  } catch (error) {
+    return [refusal('failover', error, 'a listener with this option does not start.')];
+  }
+  const faults = findFailoverFaults(await readFailoverFacts(client));
+  if (faults.length === 0) return [ok('failover', STANDBY_NEEDS)];
+  return faults.map(({ what, sql, step }) =>
+    fault('warning', 'failover', what, `${wishText('failover')} is for a promotion that loses nothing.`, [
+      ...bySuperuser(...sql),
+      ...(step === null ? [] : [{ step }]),
+    ]),
+  );
 }
 
 /** An error of the listener's own, whose hint is the mend. */

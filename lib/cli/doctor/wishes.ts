@@ -7,6 +7,8 @@ const WISHES = {
   binary: 'binary: true',
   toast: "toast: 'reread'",
   origin: "origin: 'none'",
+  failover: 'slot: { failover: true }',
+  rich: "types: 'rich'",
 } as const;
 
 export type Wish = keyof typeof WISHES;

@@ -1,4 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import pg, { type ClientConfig } from 'pg';
 import { startPostgres, type PostgresServer } from 'nestjs-pg-listener/testing';
 import { findPgBouncer, startPgBouncer } from '../../support/catalogue/pgbouncer.js';
@@ -6,6 +11,7 @@ import { runCommand, RunningCommands } from '../../support/command-line.js';
 import { connect, createDatabase, dropSlots, withClient, type TestDatabase } from '../../support/database.js';
 import { freePort } from '#lib/testing/free-port.js';
 import { sleep, waitFor } from '../../support/wait.js';
+import { packageRoot } from '../../unit/package-root.js';
 
 interface Finding {
   check: string;
@@ -235,6 +241,185 @@ describe('doctor', () => {
     expect(await levels(`${url()}?application_name=listener`)).toEqual(['ok']);
   });
 
+  it('says what is to be typed next with what was given', async () => {
+    await asSuperuser('CREATE TABLE orders (id int PRIMARY KEY)', 'CREATE TABLE "My log" (id int PRIMARY KEY)');
+    const words = [
+      '--table',
+      'orders',
+      '--table',
+      '"My log"',
+      '--slot',
+      'shop',
+      '--with',
+      'streaming',
+      '--with',
+      'rich',
+    ];
+    const sound = await runCommand(['doctor', url(), ...words]);
+    const tables = `--table orders --table '"My log"'`;
+    expect(sound.stdout).toContain(`  npx nestjs-pg-listener tail '${url()}' ${tables}\n`);
+    const faulty = await runCommand(['doctor', url(), ...words, '--table', 'ordres']);
+    expect(faulty.stdout).toContain(
+      `  npx nestjs-pg-listener doctor '${url()}' --slot shop ${tables} --table ordres --with streaming --with rich\n`,
+    );
+    expect(faulty.code).toBe(1);
+    const tail = await runCommand(['tail', url(), '--table', 'ordres']);
+    expect(tail.stderr).toContain(`: npx nestjs-pg-listener doctor '${url()}' --table ordres\n`);
+  });
+
+  it('finds what keeps a listener from the tables that are named', async () => {
+    await asSuperuser(
+      'CREATE ROLE app LOGIN REPLICATION',
+      `GRANT CREATE ON DATABASE ${db.name} TO app`,
+      'CREATE TABLE mine (id int PRIMARY KEY); ALTER TABLE mine OWNER TO app',
+      'CREATE TABLE other (id int PRIMARY KEY); CREATE VIEW seen AS SELECT * FROM other',
+    );
+    const look = async (...tables: string[]): Promise<string[]> => {
+      const words = tables.flatMap((name) => ['--table', name]);
+      const { findings } = await diagnose('app', ...words);
+      return findings
+        .filter(({ check }) => ['ownership', 'listened-tables'].includes(check))
+        .map(({ level, what }) => `${level} ${what}`);
+    };
+    expect(await look()).toEqual([expect.stringMatching(/^warning .* public\.other$/)]);
+    expect(await look('mine')).toEqual(['ok public.mine can be listened to by "app"']);
+    expect(await look('mine', 'other')).toEqual([expect.stringMatching(/^error .* public\.other$/)]);
+    expect(await look('mine', 'ordres', 'seen')).toEqual([
+      'error there is no table public.ordres (--table)',
+      'error public.seen is a view, which has no changes to publish (--table)',
+      'ok public.mine can be listened to by "app"',
+    ]);
+    expect(await look('sales.*')).toEqual([expect.stringContaining('warning No table matches')]);
+    await asSuperuser('CREATE PUBLICATION shop FOR TABLE other');
+    expect(await look('mine', 'other')).toEqual([
+      'ok All 2 tables can be listened to by "app", through what others publish, of public.other: `publications` of the ' +
+        'module has to name it (shop)',
+    ]);
+  });
+
+  it('does not take for an error what keeps only a new slot from being made, where there is one', async () => {
+    await asSuperuser('ALTER SYSTEM SET max_replication_slots = 1');
+    await restart();
+    await asSuperuser(`SELECT pg_create_logical_replication_slot('shop', 'pgoutput')`);
+    cleanUp.push(async () => {
+      await asSuperuser('ALTER SYSTEM RESET max_replication_slots');
+      await restart();
+    });
+    await (await session(url())).query('BEGIN; CREATE TABLE unfinished (id int)');
+    await sleep(5_100);
+    const levels = async (...words: string[]): Promise<string[]> =>
+      faultsOf(await diagnose(undefined, ...words), ['free-slots', 'open-transaction']).map(({ level }) => level);
+    expect(await levels()).toEqual(['error', 'error']);
+    expect(await levels('--slot', 'other')).toEqual(['error', 'error']);
+    expect(await levels('--slot', 'shop')).toEqual(['warning', 'warning']);
+  });
+
+  it('finds what handlers ask of columns and do not get, and what it prints makes it go away', async () => {
+    await asSuperuser(
+      `CREATE TABLE "Or;ders" (id int PRIMARY KEY, status text, twice int GENERATED ALWAYS AS (id * 2) STORED)`,
+      'CREATE TABLE parts (id int PRIMARY KEY, status text) PARTITION BY LIST (id)',
+      'CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1)',
+      'CREATE PUBLICATION shop FOR TABLE parts WITH (publish_via_partition_root = true)',
+    );
+    const look = async (...words: string[]): Promise<Finding[]> =>
+      (await diagnose(undefined, ...words)).findings.filter(({ check }) => check === 'old-values');
+    const both = ['--table', '"Or;ders"', '--table', 'parts'];
+    expect(await look(...both)).toEqual([]);
+    expect(await look(...both, '--old-record', 'id')).toMatchObject([{ level: 'ok' }]);
+    const found = await look(...both, '--when-changed', 'status', '--old-record', 'full');
+    expect(found.map(({ level, what }) => `${level} ${what}`)).toEqual(
+      [
+        ...['Or;ders', 'parts'].flatMap((name) => [
+          expect.stringMatching(`^error public\\.${name} .*\`whenChanged\` needs .* FULL only$`),
+          expect.stringMatching(`^error public\\.${name} .*\`oldRecord\` asks for more$`),
+        ]),
+      ].sort(),
+    );
+    const given = await look('--publication', 'shop', '--table', 'parts', '--when-changed', 'status');
+    expect(given).toMatchObject([
+      { level: 'error', mend: [{ sql: expect.stringContaining('public.parts_1'), by: 'owner' }] },
+    ]);
+    await follow(found);
+    expect(await look(...both, '--when-changed', 'status', '--old-record', 'full')).toMatchObject([{ level: 'ok' }]);
+    expect(await look(...both, '--when-changed', 'Status')).toMatchObject([
+      { what: expect.stringContaining('did you mean "status"?') },
+      { what: expect.stringContaining('did you mean "status"?') },
+    ]);
+  });
+
+  it('makes no UPDATE fail by what it prints for tables with generated columns', async () => {
+    const isPublishable = version >= 180_000;
+    await asSuperuser(
+      'CREATE ROLE app LOGIN REPLICATION',
+      'CREATE TABLE keyless (n int, twice int GENERATED ALWAYS AS (n * 2) STORED)',
+      'CREATE TABLE loose (n int, twice int GENERATED ALWAYS AS (n * 2) STORED)',
+      'CREATE PUBLICATION shop FOR TABLE keyless',
+      'INSERT INTO keyless VALUES (1); INSERT INTO loose VALUES (1)',
+      ...(isPublishable ? ['CREATE TABLE computed (n int, twice int GENERATED ALWAYS AS (n * 2) VIRTUAL)'] : []),
+    );
+    const checks = ['replica-identity', 'ownership'];
+    const before = faultsOf(await diagnose('app'), checks);
+    await follow(before.filter(({ check }) => check === 'replica-identity'));
+    await follow(faultsOf(await diagnose('app'), ['ownership']));
+    await asSuperuser('UPDATE keyless SET n = 2', 'UPDATE loose SET n = 2');
+    const steps = before.flatMap(({ mend }) => mend).map((each) => ('step' in each ? each.step : each.sql));
+    if (isPublishable) {
+      expect(steps).toContain('ALTER TABLE "public"."computed" REPLICA IDENTITY DEFAULT;');
+      await asSuperuser('UPDATE computed SET n = 2');
+    }
+    expect(faultsOf(await diagnose(), ['replica-identity']).map(({ what }) => what)).toEqual(
+      isPublishable ? [expect.stringContaining('public.computed')] : [],
+    );
+  });
+
+  it('reads the binary format with the parsers of the application', async () => {
+    await asSuperuser('CREATE TABLE visits (id int8 PRIMARY KEY, at timestamptz, nights daterange)');
+    const folder = mkdtempSync(join(tmpdir(), 'pg-listener-parsers-'));
+    cleanUp.push(async () => rmSync(folder, { recursive: true }));
+    const look = async (text: string, wishes = 'binary'): Promise<{ level: string; what: string }> => {
+      const file = join(folder, 'parsers.mjs');
+      writeFileSync(file, text);
+      const { findings } = await diagnose(undefined, '--table', 'visits', '--with', wishes, '--parsers', file);
+      return findings.find(({ check }) => check === 'binary')!;
+    };
+    expect(await look('export {};')).toMatchObject({ level: 'ok' });
+    expect(await look('export default { int8: BigInt };')).toMatchObject({ level: 'ok' });
+    expect(await look('export default { timestamptz: (text) => text.trim() };')).toMatchObject({
+      level: 'warning',
+      what: expect.stringContaining('public.visits, column "at" of type timestamp with time zone'),
+    });
+    const pg = pathToFileURL(createRequire(join(packageRoot(), 'package.json')).resolve('pg')).href;
+    expect(await look(`import pg from '${pg}'; pg.types.setTypeParser(1184, (text) => text);`)).toMatchObject({
+      level: 'warning',
+    });
+    const wrong = join(folder, 'parsers.mjs');
+    writeFileSync(wrong, 'export default { int8: 1 };');
+    for (const [file, text] of [
+      [wrong, 'none of parsers'],
+      [join(folder, 'none.mjs'), 'cannot be loaded'],
+    ] as const) {
+      const { code, stderr } = await runCommand(['doctor', url(), '--with', 'binary', '--parsers', file]);
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(text) });
+    }
+  });
+
+  it('looks at what a slot needs that is to outlive its server', async () => {
+    const look = async (): Promise<Finding[]> =>
+      (await diagnose(undefined, '--with', 'failover')).findings.filter(({ check }) => check === 'failover');
+    if (version < 170_000) {
+      expect(await look()).toMatchObject([{ level: 'error', what: expect.stringContaining('needs PostgreSQL 17') }]);
+      return;
+    }
+    cleanUp.push(() => asSuperuser('ALTER SYSTEM RESET synchronized_standby_slots', 'SELECT pg_reload_conf()'));
+    const first = await look();
+    expect(first).toMatchObject([{ level: 'warning', what: expect.stringContaining('there is no physical slot') }]);
+    await follow(first);
+    const second = await look();
+    expect(second).toMatchObject([{ what: expect.stringContaining('synchronized_standby_slots is empty') }]);
+    await follow(second);
+    await waitFor(async () => (await look())[0]!.what.includes('no standby streams from it'), 'the setting');
+  });
+
   it('holds publications of yours against the tables that are to be listened to', async () => {
     await asSuperuser(
       'CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE invoices (id int PRIMARY KEY)',
@@ -369,7 +554,10 @@ describe('doctor', () => {
     const address = new URL(url());
     address.password = 'hunter2';
     const open = await runCommand(['doctor', address.toString()]);
-    expect(open.stdout).toContain('npx nestjs-pg-listener tail URL');
+    const named = address.toString().replace('hunter2', 'PASSWORD');
+    expect(open.stdout).toContain(
+      `(with your password in place of PASSWORD):\n\n  npx nestjs-pg-listener tail '${named}'`,
+    );
     expect(closed.output + open.output).not.toContain('hunter2');
   });
 
