@@ -195,17 +195,17 @@ describe('tail', () => {
   it('fails where its results cannot be written', async () => {
     const full = openSync('/dev/full', 'w');
     const program = join(packageRoot(), 'dist/cli/main.js');
-    const process_ = spawn(process.execPath, [program, 'tail', db.url, '--json'], { stdio: ['ignore', full, 'pipe'] });
+    const child = spawn(process.execPath, [program, 'tail', db.url, '--json'], { stdio: ['ignore', full, 'pipe'] });
     closeSync(full);
     try {
       let stderr = '';
-      process_.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+      child.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr += text));
       await waitFor(() => stderr.includes('Watching'), 'the tail');
       await db.query('INSERT INTO orders (id) VALUES (1); INSERT INTO orders (id) VALUES (2)');
-      await waitFor(() => process_.exitCode !== null, 'the end');
-      expect({ code: process_.exitCode, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('ENOSPC') });
+      await waitFor(() => child.exitCode !== null, 'the end');
+      expect({ code: child.exitCode, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('ENOSPC') });
     } finally {
-      process_.kill('SIGKILL');
+      child.kill('SIGKILL');
     }
     expect(await publications()).toEqual([]);
   });

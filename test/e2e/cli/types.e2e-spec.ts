@@ -230,7 +230,13 @@ describe('types', () => {
     await waitFor(() => seen.length === 1, 'the row');
     // What has come: a bigint, what a domain's own parser gives, the same for a domain over it, and within others.
     expect(seen[0]).toMatchObject({
-      ...{ id: 1n, price: ['2'], tip: ['3'], many: [4n], pairs: { one: 5n, two: ['6'] }, small: '#7', smalls: ['#8'] },
+      id: 1n,
+      price: ['2'],
+      tip: ['3'],
+      many: [4n],
+      pairs: { one: 5n, two: ['6'] },
+      small: '#7',
+      smalls: ['#8'],
       span: { lower: '#1', upper: '#9' },
     });
     const given = ['--type', 'int8=bigint', '--type', 'cents=[string]', '--type', 'int4=`#${string}`'];
