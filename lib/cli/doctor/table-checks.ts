@@ -106,7 +106,7 @@ export function checkOwnership(
   tables: PublishedTables,
   publications: readonly ListedPublication[],
   owned: OwnedTables,
-  { role, version }: Pick<ServerSurvey, 'role' | 'version'>,
+  { role, version, isStandby }: Pick<ServerSurvey, 'role' | 'version' | 'isStandby'>,
   listened: Listened = { tables: ['*'], publications: [] },
 ): Finding[] {
   const pattern = new TablePattern(listened.tables);
@@ -114,7 +114,8 @@ export function checkOwnership(
   // Those that a listener is given are held against the tables by themselves.
   if (tops.length === 0 || listened.publications.length > 0) return [];
   const carried = (oid: string): boolean => publications.some((each) => each.tables.has(oid));
-  const closed = tops.filter(({ oid }) => !owned.has(oid) && !carried(oid));
+  // On a standby, nobody can make a publication, whoever owns the tables.
+  const closed = tops.filter(({ oid }) => (isStandby || !owned.has(oid)) && !carried(oid));
   const name = escapeIdentifier(role.name);
   if (closed.length === 0) return [ok('ownership', openText(tops, publications, owned, name))];
   const isNamed = closed.some((table) => pattern.namedTables.some((each) => isSame(each, table)));
@@ -122,9 +123,12 @@ export function checkOwnership(
     fault(
       isNamed || closed.length === tops.length ? 'error' : 'warning',
       'ownership',
-      `The role ${name} owns neither these tables nor does a publication carry them: ${namesText(closed.map(nameOf))}`,
+      isStandby
+        ? `No publication carries these tables, and on a standby none can be made: ${namesText(closed.map(nameOf))}`
+        : `The role ${name} owns neither these tables nor does a publication carry them: ${namesText(closed.map(nameOf))}`,
       'only their owner can publish them, and what is not published nobody can listen to.',
       [
+        ...(isStandby ? [{ step: 'connect to the primary; or there:' }] : []),
         ...byOwner(...publicationsFor(closed, publications, version)),
         {
           step: `name what was made in \`publications\` of the module: publications: ['${newName(publications)}', ...]`,

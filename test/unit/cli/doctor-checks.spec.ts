@@ -9,9 +9,20 @@ import {
   checkWalLevel,
 } from '#lib/cli/doctor/server-checks.js';
 import { checkSlots } from '#lib/cli/doctor/slot-checks.js';
+import { checkOwnership } from '#lib/cli/doctor/table-checks.js';
 import { readWishes } from '#lib/cli/doctor/wishes.js';
 import type { ListedSlot } from '#lib/cli/slots/slot-list.js';
 import type { ServerSurvey, Setting } from '#lib/cli/doctor/server-survey.js';
+
+const PUBLICATION = {
+  name: 'shop',
+  mask: 15,
+  isForAll: false,
+  isViaRoot: true,
+  tables: new Set<string>(),
+  narrowed: new Set<string>(),
+  hasGenerated: false,
+};
 
 function survey(settings: Record<string, string | Setting>, more: Partial<ServerSurvey> = {}): ServerSurvey {
   const all = Object.entries(settings).map(([name, value]) => [
@@ -35,6 +46,25 @@ function survey(settings: Record<string, string | Setting>, more: Partial<Server
 }
 
 describe('what the doctor makes of a server', () => {
+  it('knows that on a standby no publication can be made, whoever owns the table', () => {
+    const table = {
+      oid: '7',
+      schema: 'public',
+      table: 'orders',
+      kind: 'r',
+      isPermanent: true,
+      root: null,
+      hasIdentity: true,
+    };
+    const own = new Set(['7']);
+    expect(checkOwnership([table], [], own, survey({}))).toMatchObject([{ level: 'ok' }]);
+    expect(checkOwnership([table], [], own, survey({}, { isStandby: true }))).toMatchObject([
+      { level: 'error', what: expect.stringContaining('on a standby none can be made: public.orders') },
+    ]);
+    const carrying = { ...PUBLICATION, tables: new Set(['7']) };
+    expect(checkOwnership([table], [carrying], own, survey({}, { isStandby: true }))).toMatchObject([{ level: 'ok' }]);
+  });
+
   it.each([
     [130_020, 'error'],
     [140_017, 'warning'],
