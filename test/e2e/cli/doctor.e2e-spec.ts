@@ -298,7 +298,7 @@ describe('doctor', () => {
   });
 
   it('does not take for an error what keeps only a new slot from being made, where there is one', async () => {
-    await asSuperuser('ALTER SYSTEM SET max_replication_slots = 1');
+    await asSuperuser(`ALTER SYSTEM SET wal_level = 'logical'`, 'ALTER SYSTEM SET max_replication_slots = 1');
     await restart();
     await asSuperuser(`SELECT pg_create_logical_replication_slot('shop', 'pgoutput')`);
     cleanUp.push(async () => {
