@@ -23,13 +23,16 @@ export class TransactionScopes {
     handler: object,
     make: (contextId: ContextId) => Promise<HandlerMethod>,
   ): Promise<HandlerMethod> {
-    const { contextId, methods } = this.scopeOf(transaction, modules);
+    const scope = this.scopeOf(transaction, modules);
+    const { contextId, methods } = scope;
     const present = methods.get(handler);
     if (present !== undefined) return present;
     const made = make(contextId);
     methods.set(handler, made);
-    // Not this scope again: Nest remembers what has failed in it.
-    made.catch(() => this.scopes.delete(transaction));
+    // Not this scope again: Nest remembers what has failed in it. By now there may be another one.
+    made.catch(() => {
+      if (this.scopes.get(transaction) === scope) this.scopes.delete(transaction);
+    });
     return made;
   }
 

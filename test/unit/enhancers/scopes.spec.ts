@@ -8,6 +8,7 @@ import {
   type ContextId,
   type ContextIdStrategy,
   type HostComponentInfo,
+  type ModuleRef,
 } from '@nestjs/core';
 import {
   OnSchemaChange,
@@ -19,6 +20,7 @@ import {
   type TransactionContext,
 } from 'nestjs-pg-listener';
 import { alter, insert } from 'nestjs-pg-listener/testing';
+import { TransactionScopes } from '#lib/enhancers/transaction-scopes.js';
 import { EnhancedApplications } from './enhanced-application.js';
 
 const order = (id: number) => insert('orders', { id });
@@ -114,6 +116,28 @@ describe('request-scoped handlers', () => {
     await listener.emit(order(1));
     expect(logs.find('no connection yet')).toBeDefined();
     expect(seen).toEqual(['2 at 2', '2 at 3', '2 at 4']);
+  });
+
+  it('leave a scope alone that came after the one in which another could not be made', async () => {
+    const scopes = new TransactionScopes();
+    const modules = { registerRequestByContextId: () => undefined } as unknown as ModuleRef;
+    const transaction = { lsn: '0/1' } as TransactionContext;
+    const made: ContextId[] = [];
+    let failLate: (error: Error) => void = () => undefined;
+    const make = (handler: object, outcome: () => Promise<() => unknown>) =>
+      scopes.method(transaction, modules, handler, (contextId) => {
+        made.push(contextId);
+        return outcome();
+      });
+    const late = make({}, () => new Promise((_, reject) => (failLate = reject)));
+    await expect(make({}, () => Promise.reject(new Error('early')))).rejects.toThrow('early');
+    await make({}, () => Promise.resolve(() => undefined));
+    failLate(new Error('late'));
+    await expect(late).rejects.toThrow('late');
+    await make({}, () => Promise.resolve(() => undefined));
+    expect(made[1]).toBe(made[0]);
+    expect(made[2]).not.toBe(made[0]);
+    expect(made[3]).toBe(made[2]);
   });
 
   it('may have guards that are request-scoped, and so make them so', async () => {
