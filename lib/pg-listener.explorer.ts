@@ -117,7 +117,7 @@ export class PgListenerExplorer {
   private *findings(): Generator<Finding> {
     const seen = new Set<object>();
     for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
-      const instance = wrapper.instance as object | null | undefined;
+      const instance = (wrapper.instance ?? standInOf(wrapper)) as object | null | undefined;
       if (instance === null || instance === undefined || typeof instance !== 'object') continue;
       // One object under several tokens (useExisting, or a factory that hands on what it was given) is one handler.
       if (wrapper.isAlias || seen.has(instance)) continue;
@@ -191,6 +191,14 @@ export class PgListenerExplorer {
       instances: wrappers.map(instanceOf).filter((each) => typeof each === 'object' && each !== null) as object[],
     };
   }
+}
+
+/** Of a class that a request-scoped or transient factory makes, Nest has nothing in the place of an instance. */
+function standInOf(wrapper: InstanceWrapper): object | undefined {
+  const { token, isAlias } = wrapper;
+  if (isAlias || typeof token !== 'function') return undefined;
+  if (wrapper.isDependencyTreeStatic() && !wrapper.isTransient) return undefined;
+  return Object.create(token.prototype as object) as object;
 }
 
 function enhancedHandler(finding: Finding, { globalEnhancers }: PgListenerConfig): EnhancedHandler {

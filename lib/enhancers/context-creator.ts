@@ -29,8 +29,8 @@ export interface CreatorOptions {
   readonly isGlobal: boolean;
   /** The payload is an array; pipes get its items. */
   readonly isBatch: boolean;
-  /** A guard has refused, or failed. */
-  readonly onRefusal: (guard: string, error: unknown) => void;
+  /** A guard has refused, or failed. @param parameters of the call */
+  readonly onRefusal: (guard: string, error: unknown, parameters: readonly unknown[]) => void;
 }
 
 /**
@@ -48,10 +48,13 @@ export function makeContextCreator(injected: ExternalContextCreator, options: Cr
   nameGuards(creator, options.onRefusal);
   pipeItems(creator, options.isBatch);
   // One that completes without a value is done, too; Nest would take it for a failure.
-  creator.transformToResult = async (result: unknown) =>
-    isObservable(result) ? lastValueFrom(result, { defaultValue: undefined }) : result;
+  creator.transformToResult = settled;
   letFiltersHandle(creator as unknown as Inside);
   return creator;
+}
+
+async function settled(result: unknown): Promise<unknown> {
+  return isObservable(result) ? lastValueFrom(result, { defaultValue: undefined }) : result;
 }
 
 /** The application's own registry of global enhancers. */
@@ -95,7 +98,7 @@ function nameGuards(creator: ExternalContextCreator, onRefusal: CreatorOptions['
         try {
           await activate(parameters as never);
         } catch (error) {
-          onRefusal(name, error);
+          onRefusal(name, error, parameters);
           throw error;
         }
       }
@@ -114,8 +117,9 @@ function pipeItems(creator: ExternalContextCreator, isBatch: boolean): void {
 }
 
 /**
- * A filter that returns has handled the error, whatever it returns: Nest asks filters that are not async for a value. Verdicts
- * (`SkipChange`, `HaltApp` and the others) are no errors, and no business of filters.
+ * A filter that returns has handled the error, whatever it returns: Nest asks filters that are not async for a value. One that
+ * returns an Observable has when that completes: those of microservices return `throwError()`. Verdicts (`SkipChange`,
+ * `HaltApp` and the others) are no errors, and no business of filters.
  */
 function letFiltersHandle(creator: Inside): void {
   const proxy = creator.externalErrorProxy;
@@ -123,9 +127,9 @@ function letFiltersHandle(creator: Inside): void {
   creator.externalErrorProxy = {
     createProxy: (target, handler, type) => {
       const filters = handler as unknown as CustomFilters;
-      const next: NextOfFilters = (error, host) => {
+      const next: NextOfFilters = async (error, host) => {
         if (isVerdict(error)) throw error;
-        return filters.invokeCustomFilters(error, host);
+        return settled(await filters.invokeCustomFilters(error, host));
       };
       return proxy.createProxy(target, { next }, type);
     },

@@ -63,13 +63,14 @@ export class HandlerEnhancers {
   /** A function that puts the enhancers around a method of an instance. */
   private around(handler: EnhancedHandler): Around {
     const { methodName, declared, wrapper, isGlobal, isBatch } = handler;
-    const refusals = new WeakMap<object, string>();
+    // By the payload, which is one call's at a time: the error may be anything, and an object that others throw too.
+    const refusals = new WeakMap<object, { readonly guard: string; readonly error: unknown }>();
     const creator = makeContextCreator(this.creator, {
       moduleKey: this.moduleKeyOf(wrapper),
       isGlobal,
       isBatch,
-      onRefusal: (guard, error) => {
-        if (typeof error === 'object' && error !== null && !isVerdict(error)) refusals.set(error, guard);
+      onRefusal: (guard, error, [payload]) => {
+        if (!isVerdict(error)) refusals.set(payload as object, { guard, error });
       },
     });
     const parametersKey = this.describeParameters(handler);
@@ -82,7 +83,8 @@ export class HandlerEnhancers {
         parametersKey,
         parametersFactory,
         contextId,
-        contextId === undefined ? undefined : wrapper.id,
+        // Nest makes transient enhancers for each provider, and finds them by it.
+        wrapper.id,
         ALL_KINDS,
         CONTEXT_TYPE,
       ) as HandlerMethod;
@@ -90,8 +92,9 @@ export class HandlerEnhancers {
         try {
           return await call.call(instance, payload, context);
         } catch (error) {
-          const guard = refusals.get(error as object);
-          throw guard === undefined ? error : new GuardRefusalError(guard, error);
+          const refusal = refusals.get(payload as object);
+          refusals.delete(payload as object);
+          throw refusal !== undefined && refusal.error === error ? new GuardRefusalError(refusal.guard, error) : error;
         }
       };
     };
@@ -118,8 +121,16 @@ export class HandlerEnhancers {
   ): HandlerMethod {
     const { wrapper } = handler;
     const modules = modulesOf(wrapper);
+    const mine = wrapper.getEnhancersMetadata() ?? [];
+    const globals = this.scopedGlobals();
+    // Nest makes those of a controller with it.
+    const leftOut = handler.isGlobal ? [] : globals.filter((each) => mine.includes(each));
+    // Of a singleton, Nest makes them for calls outside of scopes only.
+    const transient = wrapper.isDependencyTreeStatic() ? mine.filter(({ isTransient }) => isTransient) : [];
+    const own = [...scopedGlobals, ...transient.filter((each) => !globals.includes(each))];
     const make = async (contextId: ContextId): Promise<HandlerMethod> => {
-      for (const each of scopedGlobals) await modulesOf(each).resolve(each.token as never, contextId);
+      for (const each of leftOut) leaveOut(each, contextId, wrapper);
+      for (const each of own) await makeFor(each, contextId, wrapper);
       return around(await modules.resolve<object>(wrapper.token as never, contextId), contextId);
     };
     const { scopes } = this;
@@ -159,6 +170,23 @@ export class HandlerEnhancers {
 type Around = (instance: object, method: HandlerMethod, contextId?: ContextId) => HandlerMethod;
 
 const bound: Around = (instance, method) => (payload, context) => method.call(instance, payload, context);
+
+/** As a transient one is found, where it is: by whom it is for. */
+async function makeFor(enhancer: InstanceWrapper, contextId: ContextId, { id }: InstanceWrapper): Promise<void> {
+  const instance = await modulesOf(enhancer).resolve<object>(enhancer.token as never, contextId);
+  if (!enhancer.isTransient) return;
+  enhancer.setInstanceByContextId(contextIdOf(enhancer, contextId), { instance, isResolved: true }, id);
+}
+
+/** Its constructor may ask for a request. One that is durable is shared with requests, under another id, and is made. */
+function leaveOut(enhancer: InstanceWrapper, contextId: ContextId, { id }: InstanceWrapper): void {
+  enhancer.setInstanceByContextId(contextId, { instance: {}, isResolved: true }, id);
+}
+
+function contextIdOf(wrapper: InstanceWrapper, contextId: ContextId): ContextId {
+  const isTreeDurable = !wrapper.isTransient && wrapper.isDependencyTreeDurable();
+  return contextId.getParent?.({ token: wrapper.token, isTreeDurable }) ?? contextId;
+}
 
 function globalsOf(config: ApplicationConfig): Record<'guards' | 'pipes' | 'interceptors' | 'filters', unknown[]> {
   return {

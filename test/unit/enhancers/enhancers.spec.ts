@@ -20,7 +20,7 @@ import {
   type PipeTransform,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { EMPTY, map, of, tap, throwError, timer, type Observable } from 'rxjs';
+import { EMPTY, map, of, retry, tap, throwError, timeout, timer, type Observable } from 'rxjs';
 import {
   GuardRefusalError,
   isPgListenerContext,
@@ -397,6 +397,49 @@ describe('a guard that refuses', () => {
     expect((await listener.parked.list()).map(({ change }) => idOf(change))).toEqual([2, 3]);
   });
 
+  it('is named where it throws what is no error, and only then where others throw the same object', async () => {
+    const shared = new Error('of several');
+    let thrown: unknown = 'closed';
+    const gate: CanActivate = {
+      canActivate() {
+        if (thrown !== undefined) throw thrown;
+        return true;
+      },
+    };
+    @Injectable()
+    class Orders {
+      @OnTableChange('orders', 'insert', { retry: { attempts: 1 } })
+      @UseGuards(gate)
+      onInsert(): void {
+        throw shared;
+      }
+    }
+    const { listener } = await boot([Orders]);
+    await expect(listener.emit(order(1))).rejects.toMatchObject({ guard: 'Object', cause: 'closed' });
+    thrown = shared;
+    await expect(listener.emit(order(2))).rejects.toMatchObject({ guard: 'Object', cause: shared });
+    thrown = undefined;
+    await expect(listener.emit(order(3))).rejects.toBe(shared);
+  });
+
+  it('is not named where a filter throws something else for it', async () => {
+    @Catch(ForbiddenException)
+    class Instead implements ExceptionFilter {
+      catch(): never {
+        throw new Error('by the filter');
+      }
+    }
+    @Injectable()
+    @UseFilters(Instead)
+    class Orders {
+      @OnTableChange('orders', 'insert', { retry: { attempts: 1 } })
+      @UseGuards({ canActivate: () => false })
+      onInsert(): void {}
+    }
+    const { listener } = await boot([Orders]);
+    await expect(listener.emit(order(1))).rejects.toThrow(/^by the filter$/);
+  });
+
   it('may pass the change over with a verdict', async () => {
     const { Orders } = ordersOf({});
     const { listener } = await boot([Orders]);
@@ -483,6 +526,59 @@ describe('interceptors and filters', () => {
     const { listener } = await boot([Orders]);
     await listener.emit(order(1), order(2));
     expect(listener.stats()).toMatchObject({ skipped: 1, failures: 1, changesHandled: 2 });
+  });
+
+  it('handle the change when the Observable of the filter completes, and fail with what it throws', async () => {
+    @Catch()
+    class OfMicroservices implements ExceptionFilter {
+      catch(error: Error): Observable<unknown> {
+        return error instanceof Broken ? timer(5) : throwError(() => error);
+      }
+    }
+    @Injectable()
+    class Orders {
+      @OnTableChange('orders', 'insert', { retry: { attempts: 1 } })
+      @UseFilters(OfMicroservices)
+      onInsert(change: Change): void {
+        throw idOf(change) === 1 ? new Broken('mended') : new Error('beyond mending');
+      }
+    }
+    const { listener } = await boot([Orders]);
+    await listener.emit(order(1));
+    await expect(listener.emit(order(2))).rejects.toThrow('beyond mending');
+  });
+
+  it('may call the method again, give it up, or fail at once, by an interceptor', async () => {
+    const seen: string[] = [];
+    const by = (intercept: NestInterceptor['intercept']): NestInterceptor => ({ intercept });
+    let calls = 0;
+    @Injectable()
+    class Orders {
+      @OnTableChange('again', 'insert', { retry: { attempts: 1 } })
+      @UseInterceptors(by((_, next) => next.handle().pipe(retry(2))))
+      onAgain(): void {
+        if (++calls < 3) throw new Broken(`call ${calls}`);
+      }
+      @OnTableChange('late', 'insert', { retry: { attempts: 1 } })
+      @UseInterceptors(by((_, next) => next.handle().pipe(timeout(10))))
+      async onLate(): Promise<void> {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        seen.push('late');
+      }
+      @OnTableChange('at_once', 'insert', { retry: { attempts: 1 } })
+      @UseInterceptors(
+        by(() => {
+          throw new Broken('at once');
+        }),
+      )
+      onAtOnce(): void {}
+    }
+    const { listener } = await boot([Orders]);
+    await listener.emit(insert('again', { id: 1 }));
+    expect(calls).toBe(3);
+    await expect(listener.emit(insert('late', { id: 1 }))).rejects.toThrow('Timeout');
+    expect(seen).toEqual([]);
+    await expect(listener.emit(insert('at_once', { id: 1 }))).rejects.toThrow('at once');
   });
 
   it('hold the change until the interceptor completes, and fail with what it throws', async () => {
