@@ -8,6 +8,14 @@ export interface PgListenerErrorDetails {
   readonly cause?: unknown;
 }
 
+const MENDING = '\n  How to mend it: ';
+
+/** Puts what follows from an error behind what happened, before how to mend it. */
+export function withConsequence({ message }: Error, consequence: string): string {
+  const at = message.indexOf(MENDING);
+  return at < 0 ? `${message}; ${consequence}` : `${message.slice(0, at)}; ${consequence}${message.slice(at)}`;
+}
+
 /**
  * Base of every error that this package throws.
  *
@@ -24,7 +32,7 @@ export abstract class PgListenerError extends Error {
   constructor(message: string, details: PgListenerErrorDetails = {}) {
     // With one app, which has no name of its own, there is no question which.
     const where = details.app === undefined || details.app === 'default' ? '' : ` [app "${details.app}"]`;
-    const mend = details.hint === undefined ? '' : `\n  How to mend it: ${details.hint}`;
+    const mend = details.hint === undefined ? '' : `${MENDING}${details.hint}`;
     super(`${message}${where}${mend}`, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = new.target.name;
     // Not enumerable: the message says both already, and Node would print them again below the stack.

@@ -1,3 +1,4 @@
+import { withConsequence } from '../errors/pg-listener.error.js';
 import type { RetryChange } from '../errors/verdict.error.js';
 import type { OnExhausted } from '../interfaces/pg-listener-options.interface.js';
 
@@ -109,18 +110,21 @@ export function failureText(
   decision: FailureDecision,
   reason: Error,
 ): string {
-  const failed = `Handler ${handler} failed on ${work} (attempt ${attempt}): ${reason.message}`;
+  return `Handler ${handler} failed on ${work} (attempt ${attempt}): ${withConsequence(reason, consequenceOf(decision))}`;
+}
+
+function consequenceOf(decision: FailureDecision): string {
   switch (decision.action) {
     case 'retry': {
       const hold = decision.isExhausted ? '; the position holds until it succeeds' : '';
-      return `${failed}; next try in ${decision.delayMs} ms${hold}`;
+      return `next try in ${decision.delayMs} ms${hold}`;
     }
     case 'park':
-      return `${failed}; it is parked, and what follows for the same key waits behind it`;
+      return 'it is parked, and what follows for the same key waits behind it';
     case 'skip':
-      return `${failed}; it is skipped`;
+      return 'it is skipped';
     case 'halt':
-      return `${failed}; the app halts`;
+      return 'the app halts';
   }
 }
 

@@ -1,6 +1,7 @@
 import { failureChannel, type FailureMessage } from '../diagnostics/channels.js';
 import { asError } from '../errors/as-error.js';
 import { HandlerHaltError } from '../errors/delivery.error.js';
+import { withConsequence } from '../errors/pg-listener.error.js';
 import type { CallVerdict, DeliveryWatch } from '../interfaces/delivery-watch.interface.js';
 import type { ListenerLogger } from '../interfaces/listener-logger.interface.js';
 import {
@@ -123,7 +124,7 @@ export class HandlerDesk {
     if (tries.free >= runner.retry.attempts) {
       this.blocked.set(caller, { handler: runner.id, interruption: error.message });
     }
-    this.logger.warn(`${error.message}; ${what} is tried again in ${delayMs} ms, and this try does not count`);
+    this.logger.warn(withConsequence(error, `${what} is tried again in ${delayMs} ms, and this try does not count`));
     return { action: 'retry', delayMs, isExhausted: false, isAttempt: false };
   }
 
@@ -135,7 +136,7 @@ export class HandlerDesk {
     const verdict = action === 'retry' ? 'park' : action;
     if (verdict === 'park') {
       this.logger.error(
-        `Handler ${runner.id} failed on the parked ${what}: ${asError(error).message}; it stays parked`,
+        `Handler ${runner.id} failed on the parked ${what}: ${withConsequence(asError(error), 'it stays parked')}`,
       );
     }
     this.tell(runner, what, attempt, error, { verdict: verdict === 'park' ? 'keep' : verdict, ...NO_RETRY });

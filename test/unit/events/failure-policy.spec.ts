@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { HaltApp, ParkChange, RetryChange, SkipChange } from '#lib/errors/verdict.error.js';
-import { decideFailure, isParkChange, type RetryPolicy } from '#lib/events/failure-policy.js';
+import { GuardRefusalError } from '#lib/errors/handler.error.js';
+import { decideFailure, failureText, isParkChange, type RetryPolicy } from '#lib/events/failure-policy.js';
 import type { OnExhausted } from '#lib/interfaces/pg-listener-options.interface.js';
 
 const POLICY: RetryPolicy = { attempts: 4, minDelayMs: 100, maxDelayMs: 300, factor: 2, jitter: 0 };
@@ -111,5 +112,26 @@ describe('a handler that decides itself', () => {
       expect(isParkChange(error)).toBe(false);
     }
     expect(isParkChange(ofAnotherCopy('PG_LISTENER_PARK_CHANGE'))).toBe(true);
+  });
+});
+
+describe('the log of a failed attempt', () => {
+  it('tells what follows behind what happened, and last how to mend it', () => {
+    const text = (error: Error, onExhausted: OnExhausted): string =>
+      failureText('orders', 'insert of x', 1, decideFailure(error, 4, POLICY, onExhausted), error);
+    expect(text(new Error('sorry'), 'skip')).toBe(
+      'Handler orders failed on insert of x (attempt 1): sorry; it is skipped',
+    );
+    const refusal = new GuardRefusalError('Gate', new Error('no'));
+    for (const [policy, follows] of [
+      ['skip', 'it is skipped'],
+      ['halt', 'the app halts'],
+      ['park', 'it is parked, and what follows for the same key waits behind it'],
+      ['block', 'next try in 300 ms; the position holds until it succeeds'],
+    ] as const) {
+      expect(text(refusal, policy)).toBe(
+        `Handler orders failed on insert of x (attempt 1): The guard Gate refuses it; ${follows}\n  How to mend it: ${refusal.hint}`,
+      );
+    }
   });
 });
