@@ -27,6 +27,7 @@ export type {
   DriverRow,
   DrizzleTable,
   EntityClass,
+  EntitySchemaSource,
   MappedOptions,
   TableSource,
 } from './interfaces/orm-table.interface.js';

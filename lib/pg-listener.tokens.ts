@@ -3,6 +3,7 @@ import { PgListenerConfig } from './configs/pg-listener-config.js';
 import { canonicalSelector } from './changes/table-pattern.js';
 import type { TableSource } from './interfaces/orm-table.interface.js';
 import { drizzleTableName, isDrizzleTable } from './tables/drizzle-table.js';
+import { isEntitySchema } from './tables/typeorm-source.js';
 import { DEFAULT_APP_NAME } from './pg-listener.constants.js';
 import { PgListener } from './pg-listener.js';
 
@@ -18,7 +19,7 @@ export function getPgListenerConfigToken(app: string = DEFAULT_APP_NAME): Inject
 
 /**
  * Token of the observable that `forFeature` provides. `orders` and `public.orders` are one table and one token, and so is a
- * Drizzle table of that name; an entity class is a token of its own, for its table is known only when its ORM is.
+ * Drizzle table of that name; an entity class or schema is a token of its own, for its table is known only when its ORM is.
  *
  * @publicApi
  */
@@ -33,6 +34,7 @@ function tokenText(table: string | { readonly name: string } | TableSource): str
   if (typeof table === 'string') return canonicalSelector(table);
   if (isDrizzleTable(table)) return drizzleTableName(table);
   if (typeof table === 'function') return `class ${table.name} #${numberOf(table)}`;
+  if (isEntitySchema(table)) return `entity schema ${table.options.name} #${numberOf(table)}`;
   return canonicalSelector((table as { readonly name: string }).name);
 }
 

@@ -75,7 +75,7 @@ export interface OnTableChange {
  * decorator is a handler of its own.
  *
  * @param table `orders` (= `public.orders`), `schema.table`, `schema.*`, `*`, `!pattern` to exclude, an array of
- *   them, `table<Row>(name)`, a TypeORM entity class, or a Drizzle table
+ *   them, `table<Row>(name)`, a TypeORM entity class or `EntitySchema`, or a Drizzle table
  * @param operations one, several, or none for all
  * @example
  * \@OnTableChange<Order>('orders', 'insert')

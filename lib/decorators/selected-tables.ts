@@ -1,5 +1,5 @@
 import type { TableSource } from '../interfaces/orm-table.interface.js';
-import { isTableSource } from '../tables/drizzle-table.js';
+import { isDrizzleView, isTableSource } from '../tables/drizzle-table.js';
 import { refuse } from './handler-metadata.js';
 
 /** What a selector names: tables and patterns, and what an ORM knows the table of. */
@@ -13,6 +13,7 @@ export function selectedTables(target: object, key: string | symbol, selector: u
   const selected = (Array.isArray(selector) ? selector : [selector]) as unknown[];
   const unfit = selected.find((each) => !isTable(each));
   if (unfit !== undefined || selected.includes(undefined)) {
+    if (isDrizzleView(unfit)) refuse(target, key, 'names a Drizzle view: a view has no rows of its own to change');
     const kind = unfit === null ? 'null' : typeof unfit;
     refuse(
       target,

@@ -7,8 +7,14 @@ export interface DrizzleTable {
 /** A class of entities, such as TypeORM's. */
 export type EntityClass<Row = object> = abstract new (...args: never[]) => Row;
 
+/** An `EntitySchema` of TypeORM's. It does not tell TypeScript of which type its rows are. */
+export interface EntitySchemaSource {
+  readonly '@instanceof': symbol;
+  readonly options: { readonly name: string; readonly columns: object };
+}
+
 /** What names a table by the metadata that an ORM has of it. */
-export type TableSource = EntityClass | DrizzleTable;
+export type TableSource = EntityClass | EntitySchemaSource | DrizzleTable;
 
 /** How a mapped handler's rows are told from their columns. */
 export interface MappedOptions {

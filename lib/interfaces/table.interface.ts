@@ -1,4 +1,4 @@
-import type { DriverRow, DrizzleTable, EntityClass } from './orm-table.interface.js';
+import type { DriverRow, DrizzleTable, EntityClass, EntitySchemaSource } from './orm-table.interface.js';
 
 /** Augment: `interface PgListenerTables { orders: Order; 'billing.invoices': Invoice }` (default app). */
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type
@@ -34,11 +34,11 @@ type Bare<T> = [keyof T] extends [never] ? string : (keyof T & string) | `public
 type Name<T> = Bare<T> | ([keyof T] extends [never] ? never : Pattern);
 type Pattern = `${string}*${string}` | `!${string}`;
 type Canonical<N> = N extends `public.${infer Bare}` ? Bare : N;
-type One<App> = Name<TablesOf<App>> | TableRef<any> | EntityClass | DrizzleTable;
+type One<App> = Name<TablesOf<App>> | TableRef<any> | EntityClass | EntitySchemaSource | DrizzleTable;
 
 /** One table of an app, by its name. */
 export type TableName<App = 'default'> = Bare<TablesOf<App>>;
-/** A table, a pattern, a reference, an entity class, a Drizzle table, or several of them. */
+/** A table, a pattern, a reference, an entity class or schema, a Drizzle table, or several of them. */
 export type TableSelector<App = 'default'> = One<App> | readonly One<App>[];
 
 /** The row type behind a selector. `Mapped`: as the ORM has it; else by columns, as node-postgres has it. */
@@ -55,4 +55,4 @@ export type RowOf<S, App, Mapped = false> =
           ? RowOf<Each, App, Mapped>
           : Canonical<S> extends keyof TablesOf<App>
             ? TablesOf<App>[Canonical<S>]
-            : any;
+            : any; // an entity schema too

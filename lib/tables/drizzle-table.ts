@@ -4,12 +4,14 @@ import { driverValueReader, type DrizzleColumn } from './drizzle-values.js';
 import type { MappedColumn } from './record-mapper.js';
 import { UnresolvedTable, type ResolvedTable } from './resolved-table.js';
 import { RowMapping } from './row-mapping.js';
+import { isEntitySchema } from './typeorm-source.js';
 
 // Drizzle registers its symbols for everyone, so that several copies of it know each other's tables.
 const IS_TABLE = Symbol.for('drizzle:IsDrizzleTable');
 const NAME = Symbol.for('drizzle:OriginalName');
 const SCHEMA = Symbol.for('drizzle:Schema');
 const COLUMNS = Symbol.for('drizzle:Columns');
+const VIEW = Symbol.for('drizzle:ViewBaseConfig');
 const KIND = Symbol.for('drizzle:entityKind');
 
 interface TableParts {
@@ -22,9 +24,13 @@ export function isDrizzleTable(value: unknown): value is DrizzleTable {
   return typeof value === 'object' && value !== null && IS_TABLE in value;
 }
 
+export function isDrizzleView(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && VIEW in value;
+}
+
 /** Looked at before `name`: a class has one, and so has a table with such a column. */
 export function isTableSource(value: unknown): value is TableSource {
-  return typeof value === 'function' || isDrizzleTable(value);
+  return typeof value === 'function' || isDrizzleTable(value) || isEntitySchema(value);
 }
 
 /** Canonical. A table without a schema is taken to be in `public`. @throws UnresolvedTable */

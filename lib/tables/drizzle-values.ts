@@ -65,17 +65,32 @@ function intervalText(value: unknown): unknown {
   return typeof toPostgres === 'function' ? (toPostgres as () => string).call(value) : value;
 }
 
+/** As of a session in UTC. */
 function instant(value: Date): string {
-  return `${value.toISOString().slice(0, -1).replace('T', ' ')}+00`;
+  const clock = [value.getUTCHours(), value.getUTCMinutes(), value.getUTCSeconds(), value.getUTCMilliseconds()];
+  const day = [value.getUTCFullYear(), value.getUTCMonth(), value.getUTCDate()];
+  return serverText(day, `${clockText(clock)}+00`);
 }
 
 function localDate(value: Date): string {
-  return `${digits(value.getFullYear(), 4)}-${digits(value.getMonth() + 1, 2)}-${digits(value.getDate(), 2)}`;
+  return serverText([value.getFullYear(), value.getMonth(), value.getDate()], null);
 }
 
 function localDateTime(value: Date): string {
-  const clock = [value.getHours(), value.getMinutes(), value.getSeconds()].map((each) => digits(each, 2)).join(':');
-  return `${localDate(value)} ${clock}.${digits(value.getMilliseconds(), 3)}`;
+  const clock = [value.getHours(), value.getMinutes(), value.getSeconds(), value.getMilliseconds()];
+  return serverText([value.getFullYear(), value.getMonth(), value.getDate()], clockText(clock));
+}
+
+/** As the server writes it: JavaScript's year 0 is 1 BC. */
+function serverText([year, month, day]: number[], clock: string | null): string {
+  const text = `${digits(year! > 0 ? year! : 1 - year!, 4)}-${digits(month! + 1, 2)}-${digits(day!, 2)}`;
+  return `${text}${clock === null ? '' : ` ${clock}`}${year! > 0 ? '' : ' BC'}`;
+}
+
+/** A fraction only where there is one, without zeros at its end. */
+function clockText([hours, minutes, seconds, milliseconds]: number[]): string {
+  const fraction = milliseconds === 0 ? '' : `.${digits(milliseconds!, 3).replace(/0+$/, '')}`;
+  return `${[hours, minutes, seconds].map((each) => digits(each!, 2)).join(':')}${fraction}`;
 }
 
 function digits(value: number, width: number): string {

@@ -1,10 +1,10 @@
 import { PgListenerError } from '../errors/pg-listener.error.js';
 import { TableSourceError } from '../errors/handler.error.js';
-import type { EntityClass, TableSource } from '../interfaces/orm-table.interface.js';
+import type { TableSource } from '../interfaces/orm-table.interface.js';
 import { isDrizzleTable, resolveDrizzleTable } from './drizzle-table.js';
 import { UnresolvedTable, type ResolvedTable } from './resolved-table.js';
 import { resolveEntity } from './typeorm-entity.js';
-import { isDataSource, type OrmDataSource } from './typeorm-source.js';
+import { isDataSource, isEntitySchema, type OrmDataSource } from './typeorm-source.js';
 
 /** Tables by their ORM's metadata. Each is looked up once, when the application has initialised. */
 export class TableResolver {
@@ -21,9 +21,7 @@ export class TableResolver {
     const known = this.found.get(source);
     if (known !== undefined) return known;
     try {
-      const table = isDrizzleTable(source)
-        ? resolveDrizzleTable(source)
-        : resolveEntity(source as EntityClass, this.dataSources);
+      const table = isDrizzleTable(source) ? resolveDrizzleTable(source) : resolveEntity(source, this.dataSources);
       this.found.set(source, table);
       return table;
     } catch (error) {
@@ -41,5 +39,6 @@ export class TableResolver {
 
 /** For texts: a table may have no name yet. */
 export function describeSource(source: TableSource): string {
-  return typeof source === 'function' ? `the class ${source.name || '(anonymous)'}` : 'a Drizzle table';
+  if (typeof source === 'function') return `the class ${source.name || '(anonymous)'}`;
+  return isEntitySchema(source) ? `the entity schema ${source.options.name}` : 'a Drizzle table';
 }

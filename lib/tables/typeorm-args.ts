@@ -1,9 +1,10 @@
+import { types } from 'node:util';
 import { canonicalTable } from '../changes/table-pattern.js';
 import type { EntityClass } from '../interfaces/orm-table.interface.js';
 import type { EmbeddedObject, MappedColumn } from './record-mapper.js';
 import { UnresolvedTable, type ResolvedTable } from './resolved-table.js';
 import { RowMapping } from './row-mapping.js';
-import type { ArgsStorage, ColumnArgs, EmbeddedArgs } from './typeorm-source.js';
+import type { ArgsStorage, ColumnArgs, EmbeddedArgs, Transformer } from './typeorm-source.js';
 
 /**
  * A table of TypeORM's by its decorators alone, named as TypeORM does without a naming strategy.
@@ -51,18 +52,39 @@ function columnsOf(owner: EntityClass, storage: ArgsStorage, levels: readonly Le
 }
 
 function mappedColumn({ propertyName, options }: ColumnArgs, levels: readonly Level[]): MappedColumn {
-  const given = options.transformer ?? [];
-  // The last one wrote, so the last one reads first.
-  const transformers = (Array.isArray(given) ? given : [given]).toReversed();
+  const steps = stepsOf(options);
   return {
     column: columnNameOf(options.name ?? propertyName, levels),
     property: levels[0]?.name ?? propertyName,
     place: {
       embedded: levels,
       name: propertyName,
-      read: transformers.length === 0 ? null : (value) => transformers.reduce((each, one) => one.from(each), value),
+      read: steps.length === 0 ? null : (value) => steps.reduce((each, step) => step(each), value),
     },
   };
+}
+
+/** What makes TypeORM's value of node-postgres'. Of types that only a driver can read, nothing does. */
+function stepsOf({ type, utc, transformer = [] }: ColumnArgs['options']): ((value: unknown) => unknown)[] {
+  // The last one wrote, so the last one reads first.
+  const transformers = (Array.isArray(transformer) ? (transformer as Transformer[]) : [transformer as Transformer])
+    .toReversed()
+    .map((each) => (value: unknown) => each.from(value));
+  const read = typeof type === 'string' ? READERS[type] : undefined;
+  return read === undefined ? transformers : [(value) => read(value, utc === true), ...transformers];
+}
+
+const READERS: Readonly<Record<string, (value: unknown, isUtc: boolean) => unknown>> = {
+  date: (value, isUtc) => (types.isDate(value) ? dateText(value, isUtc) : value),
+  'simple-array': (value) => (typeof value === 'string' ? (value === '' ? [] : value.split(',')) : value),
+  'simple-json': (value) => (typeof value === 'string' ? (JSON.parse(value) as unknown) : value),
+};
+
+function dateText(date: Date, isUtc: boolean): string {
+  const [year, month, day] = isUtc
+    ? [date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()]
+    : [date.getFullYear(), date.getMonth(), date.getDate()];
+  return [year, month + 1, day].map((each, index) => String(each).padStart(index === 0 ? 4 : 2, '0')).join('-');
 }
 
 function levelOf({ propertyName, prefix, type }: EmbeddedArgs): Level {

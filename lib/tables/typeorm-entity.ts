@@ -1,10 +1,11 @@
 import { canonicalTable } from '../changes/table-pattern.js';
-import type { EntityClass } from '../interfaces/orm-table.interface.js';
+import type { EntityClass, EntitySchemaSource } from '../interfaces/orm-table.interface.js';
 import type { EmbeddedObject, MappedColumn, RecordPlan } from './record-mapper.js';
 import { UnresolvedTable, type ResolvedTable, type RowsOfClass } from './resolved-table.js';
 import { RowMapping, type PlansByValue } from './row-mapping.js';
 import {
   argsStorage,
+  isEntitySchema,
   type OrmColumn,
   type OrmDataSource,
   type OrmEmbedded,
@@ -12,16 +13,28 @@ import {
 } from './typeorm-source.js';
 import { resolveUndecided } from './typeorm-args.js';
 
+const POSTGRES = new Set(['postgres', 'aurora-postgres']);
+
 /**
  * A table of TypeORM's: as the application's data sources have it, which know naming strategies, prefixes and schemas;
  * where none has it, as its decorators have it.
  *
  * @throws UnresolvedTable
  */
-export function resolveEntity(entity: EntityClass, dataSources: readonly OrmDataSource[]): ResolvedTable {
-  const known = dataSources.filter((each) => each.hasMetadata(entity));
+export function resolveEntity(
+  entity: EntityClass | EntitySchemaSource,
+  dataSources: readonly OrmDataSource[],
+): ResolvedTable {
+  const all = dataSources.filter((each) => each.hasMetadata(entity));
+  const known = all.filter(({ options }) => POSTGRES.has(options.type));
   const [first] = known;
-  if (first === undefined) return resolveUndecided(entity, argsStorage());
+  if (first === undefined) {
+    if (all.length > 0) throw new UnresolvedTable(`is an entity of a data source of ${all[0]!.options.type}`);
+    if (isEntitySchema(entity)) {
+      throw new UnresolvedTable('is of no data source of the application: provide yours as TypeOrmModule does');
+    }
+    return resolveUndecided(entity, argsStorage());
+  }
   const names = new Set(known.map((each) => tableNameOf(each, each.getMetadata(entity))));
   if (names.size > 1) {
     throw new UnresolvedTable(

@@ -1,8 +1,9 @@
-import type { EntityClass } from '../interfaces/orm-table.interface.js';
+import type { EntityClass, EntitySchemaSource } from '../interfaces/orm-table.interface.js';
 
 // TypeORM, as far as it is used: nothing of it is imported. Its objects say what they are by a symbol of everyone's.
 const IS_INSTANCE = '@instanceof';
 const DATA_SOURCE = Symbol.for('DataSource');
+const ENTITY_SCHEMA = Symbol.for('EntitySchema');
 
 export interface OrmEmbedded {
   readonly propertyName: string;
@@ -35,14 +36,21 @@ export interface OrmMetadata {
 /** A `DataSource`. */
 export interface OrmDataSource {
   readonly options: { readonly type: string };
-  readonly isInitialized: boolean;
   readonly driver: { readonly schema?: string; prepareHydratedValue(value: unknown, column: OrmColumn): unknown };
   hasMetadata(target: unknown): boolean;
   getMetadata(target: unknown): OrmMetadata;
 }
 
 export function isDataSource(value: unknown): value is OrmDataSource {
-  return typeof value === 'object' && value !== null && (value as Record<string, unknown>)[IS_INSTANCE] === DATA_SOURCE;
+  return isMarked(value, DATA_SOURCE);
+}
+
+export function isEntitySchema(value: unknown): value is EntitySchemaSource {
+  return isMarked(value, ENTITY_SCHEMA);
+}
+
+function isMarked(value: unknown, mark: symbol): boolean {
+  return typeof value === 'object' && value !== null && (value as Record<string, unknown>)[IS_INSTANCE] === mark;
 }
 
 export interface TableArgs {
@@ -56,7 +64,13 @@ export interface ColumnArgs {
   readonly target: unknown;
   readonly propertyName: string;
   readonly mode: string;
-  readonly options: { readonly name?: string; readonly transformer?: Transformer | readonly Transformer[] };
+  readonly options: {
+    readonly name?: string;
+    readonly type?: unknown;
+    /** Of a `date`: as in UTC. */
+    readonly utc?: boolean;
+    readonly transformer?: Transformer | readonly Transformer[];
+  };
 }
 
 export interface Transformer {

@@ -20,7 +20,7 @@ import {
 import { drizzle, type DrizzleContext } from 'nestjs-pg-listener/drizzle';
 import { insert, update } from 'nestjs-pg-listener/testing';
 import { typeorm, type TypeormContext } from 'nestjs-pg-listener/typeorm';
-import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { Column, Entity, EntitySchema, PrimaryColumn } from 'typeorm';
 import { z } from 'zod';
 
 const upper = customType<{ data: string; driverData: Buffer }>({ dataType: () => 'bytea' });
@@ -58,6 +58,12 @@ class Customer {
     return this.fullName;
   }
 }
+
+interface Parcel {
+  id: number;
+  dueOn: string;
+}
+const Parcels = new EntitySchema<Parcel>({ name: 'Parcel', columns: { id: { type: 'int', primary: true } } });
 
 export class Good {
   @OnTableChange(orders, 'insert') a({ record }: InsertChange<Raw>) {
@@ -134,6 +140,13 @@ export class Good {
     const before: bigint | undefined = c.oldRecord?.totalCents;
     return before;
   }
+  // An entity schema does not tell its type.
+  @OnTableChange(Parcels, 'update', { mapped: true, whenChanged: ['dueOn'] }) ab({ record }: UpdateChange<Parcel>) {
+    return record.dueOn.length;
+  }
+  @OnTableChange([Parcels, Customer], 'insert') ac(c: InsertChange<any>) {
+    return c.id;
+  }
   @OnTableChange(Customer, 'insert', { schema: z.object({ id: z.number() }), batch: { size: 2 }, mapped: true })
   aa(cs: readonly InsertChange<{ id: number }>[]) {
     return cs.length;
@@ -141,6 +154,10 @@ export class Good {
 }
 
 export class Bad {
+  // @ts-expect-error a delete, of an entity schema too
+  @OnTableChange(Parcels, 'delete') z(c: InsertChange<Parcel>) {
+    void c;
+  }
   // @ts-expect-error by property, and rows are not mapped
   @OnTableChange(orders, 'insert') a(c: InsertChange<Mapped>) {
     void c;
@@ -218,8 +235,8 @@ export const emitted = [
     name: 'x',
   }),
 ];
-export const features = PgListenerModule.forFeature([orders, Customer, 'audit']);
-export const decorators = [InjectChanges(orders), InjectChanges(Customer, { app: 'billing' })];
+export const features = PgListenerModule.forFeature([orders, Customer, Parcels, 'audit']);
+export const decorators = [InjectChanges(orders), InjectChanges(Customer, { app: 'billing' }), InjectChanges(Parcels)];
 declare const listener: PgListener;
 listener.changes(orders, 'insert').subscribe(({ record }) => {
   const cents: string = record.total_cents;

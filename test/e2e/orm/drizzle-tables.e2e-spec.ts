@@ -173,17 +173,25 @@ describe('tables of Drizzle', () => {
     await start([Handlers], options as Partial<PgListenerOptions>);
     await db.query(FULL);
     await db.query('INSERT INTO things (id, thing_title) VALUES (2, $1)', ['nothing else']);
+    await db.query(`INSERT INTO things (id, thing_title, on_day_text, at_text, zoned_text)
+      VALUES (3, 'round', '0044-03-15 BC', '2026-07-29 02:30:00', '2026-02-03 04:05:06.5+00')`);
     const isText = 'types' in options;
     // Of a text with a zone, the session says which.
     await client.query(isText ? 'RESET TimeZone' : `SET TimeZone = 'UTC'`);
     const rows = await orm.select().from(things).orderBy(things.id);
     await db.query(`UPDATE things SET thing_title = 'y', days = NULL WHERE id = 1`);
-    await waitFor(() => changes.length === 3);
-    const [full, empty, update] = changes as [InsertChange<any>, InsertChange<any>, UpdateChange<any>];
+    await waitFor(() => changes.length === 4);
+    const [full, empty, round, update] = changes as [
+      InsertChange<any>,
+      InsertChange<any>,
+      InsertChange<any>,
+      UpdateChange<any>,
+    ];
     // An object has lost how the server spells it.
     const expected = isText ? rows[0] : { ...rows[0], span: expect.stringContaining('1 years') };
     expect(full.record).toEqual(expected);
     expect(empty.record).toEqual(rows[1]);
+    expect(round.record).toEqual(rows[2]);
     expect(full.record).toMatchObject({
       big: 9007199254740993n,
       dayText: '2026-03-29',

@@ -20,6 +20,7 @@ import {
   DataSource,
   DefaultNamingStrategy,
   Entity,
+  EntitySchema,
   JoinColumn,
   ManyToOne,
   PrimaryColumn,
@@ -100,6 +101,15 @@ class Student extends Person {
   year!: number;
 }
 
+interface Parcel {
+  id: number;
+  dueOn: string;
+}
+const Parcels = new EntitySchema<Parcel>({
+  name: 'Parcel',
+  columns: { id: { type: 'int', primary: true }, dueOn: { type: 'date' } },
+});
+
 @ViewEntity({ expression: 'SELECT 1 AS id' })
 class Report {
   id!: number;
@@ -127,7 +137,7 @@ describe('tables of TypeORM', () => {
     source = new DataSource({
       type: 'postgres',
       url: db.url,
-      entities: [Order, Customer, Person, Teacher, Student, Report],
+      entities: [Order, Customer, Person, Teacher, Student, Report, Parcels],
       namingStrategy: new SnakeCase(),
       synchronize: true,
     });
@@ -345,6 +355,30 @@ describe('tables of TypeORM', () => {
     expect(await asked).toHaveLength(2);
     await waitFor(() => shapes.length === 1);
     expect(shapes[0]).toMatchObject({ table: 't_customer', differences: [{ kind: 'column-added' }] });
+  });
+
+  it('may be named by entity schemas', async () => {
+    const seen: unknown[] = [];
+    @Injectable()
+    class Handlers {
+      constructor(@InjectChanges(Parcels) readonly parcels: Observable<InsertChange<any>>) {}
+      @OnTableChange(Parcels, 'insert', { mapped: true })
+      mapped({ record }: InsertChange<Parcel>): void {
+        seen.push(record);
+      }
+      @OnTableChange([Parcels, 'audit.*'], ['update', 'delete'])
+      raw({ operation, table }: UpdateChange<any> | DeleteChange<any>): void {
+        seen.push([operation, table]);
+      }
+    }
+    const app = await start([Handlers], { features: [Parcels] });
+    const looked = firstValueFrom(app.context.get(Handlers).parcels);
+    await source.manager.save(Parcels, { id: 1, dueOn: '2026-03-29' });
+    await source.manager.update(Parcels, 1, { dueOn: '2026-03-30' });
+    await source.manager.delete(Parcels, 1);
+    await waitFor(() => seen.length === 3);
+    expect(seen).toEqual([{ id: 1, dueOn: '2026-03-29' }, ['update', 't_parcel'], ['delete', 't_parcel']]);
+    expect((await looked).record).toMatchObject({ id: 1, due_on: expect.any(Date) });
   });
 
   it('are taken from decorators where no data source is provided, which the log tells', async () => {

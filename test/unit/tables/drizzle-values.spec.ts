@@ -1,5 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
-import { bigint, date, integer, interval, pgTable, pgTableCreator, timestamp } from 'drizzle-orm/pg-core';
+import {
+  alias,
+  bigint,
+  date,
+  integer,
+  interval,
+  pgMaterializedView,
+  pgTable,
+  pgTableCreator,
+  pgView,
+  text,
+  timestamp,
+} from 'drizzle-orm/pg-core';
+import { OnTableChange } from 'nestjs-pg-listener';
 import { toCamelCase, toSnakeCase } from 'drizzle-orm/casing';
 import { Insert } from '#lib/changes/change.js';
 import { TransactionInfo } from '#lib/changes/transaction.js';
@@ -20,6 +33,24 @@ describe('a Drizzle table', () => {
   it('is known under its first name, whatever it is aliased to, and by its prefix', () => {
     const prefixed = pgTableCreator((name) => `shop_${name}`)('orders', { id: integer() });
     expect(resolver.resolve(prefixed).name).toBe('public.shop_orders');
+    expect(resolver.resolve(alias(prefixed, 'o')).name).toBe('public.shop_orders');
+  });
+
+  it('is none where it is a view, and the decorator says so', () => {
+    const orders = pgTable('orders', { id: integer(), name: text() });
+    for (const view of [
+      pgView('seen').as((query) => query.select().from(orders)),
+      pgView('there', { name: text() }).existing(),
+      pgMaterializedView('kept').as((query) => query.select().from(orders)),
+    ]) {
+      expect(() => {
+        class Handlers {
+          @OnTableChange(['orders', view as never], 'insert')
+          order(): void {}
+        }
+        return Handlers;
+      }).toThrow('Handlers.order names a Drizzle view: a view has no rows of its own to change');
+    }
   });
 
   it('gets names in the casing that is asked for as Drizzle writes them', () => {
@@ -73,6 +104,34 @@ describe('a Drizzle table', () => {
       never: '-infinity',
       forever: 'infinity',
       zoned: '2026-07-09 01:02:03.004+00',
+    });
+  });
+
+  it('gets a text as the server would have written it: no empty fraction, years before Christ', () => {
+    const table = pgTable('texts', {
+      whole: timestamp({ mode: 'string' }),
+      half: timestamp({ mode: 'string' }),
+      zoned: timestamp({ mode: 'string', withTimezone: true }),
+      ides: date({ mode: 'string' }),
+      first: timestamp({ mode: 'string' }),
+    });
+    const ides = new Date(2026, 2, 15);
+    ides.setFullYear(-43);
+    const first = new Date(2026, 0, 1, 0, 0, 0);
+    first.setFullYear(1);
+    const row = {
+      whole: new Date(2026, 6, 9, 1, 2, 3),
+      half: new Date(2026, 6, 9, 1, 2, 3, 500),
+      zoned: new Date('2026-07-09T01:02:03Z'),
+      ides,
+      first,
+    };
+    expect(mapped(table, row)).toEqual({
+      whole: '2026-07-09 01:02:03',
+      half: '2026-07-09 01:02:03.5',
+      zoned: '2026-07-09 01:02:03+00',
+      ides: '0044-03-15 BC',
+      first: '0001-01-01 00:00:00',
     });
   });
 

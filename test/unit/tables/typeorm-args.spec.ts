@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Column, DataSource, Entity, JoinColumn, ManyToOne, PrimaryColumn, VirtualColumn } from 'typeorm';
+import { Column, DataSource, Entity, EntitySchema, JoinColumn, ManyToOne, PrimaryColumn, VirtualColumn } from 'typeorm';
 import { Insert, Update } from '#lib/changes/change.js';
 import { TransactionInfo } from '#lib/changes/transaction.js';
 import { TableResolver } from '#lib/tables/table-resolver.js';
@@ -48,8 +48,26 @@ class HTTPLogEntryV2 extends Base {
   parent!: HTTPLogEntryV2;
 }
 
+const reversed = { to: (value: string[]) => value, from: (value: string[] | null) => value?.toReversed() ?? 'none' };
+
+@Entity()
+class Typed {
+  @PrimaryColumn('int')
+  id!: number;
+  @Column('date')
+  day!: string;
+  @Column({ type: 'date', utc: true })
+  utcDay!: string;
+  @Column('simple-json')
+  json!: unknown;
+  @Column('simple-array', { transformer: reversed })
+  list!: string[];
+  @Column('timestamptz')
+  at!: Date;
+}
+
 /** With metadata, as after `initialize()`, and no connection. */
-async function builtSource(entities: (new () => object)[]): Promise<DataSource> {
+async function builtSource(entities: ((new () => object) | EntitySchema)[]): Promise<DataSource> {
   const source = new DataSource({ type: 'postgres', url: 'postgresql://127.0.0.1:1/none', entities });
   await (source as unknown as { buildMetadatas(): Promise<void> }).buildMetadatas();
   return source;
@@ -103,11 +121,58 @@ describe('an entity without a data source', () => {
     expect((bare as Insert).record).not.toHaveProperty('made');
   });
 
+  it.each([
+    [
+      'values',
+      { id: 1, day: new Date(2026, 2, 9), utcDay: new Date('2026-03-09'), json: '[1]', list: 'a,b', at: new Date(0) },
+    ],
+    ['values of another kind', { id: 1, day: '2026-03-09', utcDay: Infinity, json: { n: 1 }, list: '', at: Infinity }],
+    ['no values', { id: 1, day: null, utcDay: null, json: null, list: null, at: null }],
+    ['some columns', { id: 1 }],
+  ])('has %s as TypeORM reads them', async (_, row) => {
+    const change = new Insert(transaction, relation, place, row);
+    const exact = new TableResolver([await builtSource([Typed])]).resolve(Typed).mapping({}).map(change) as Insert;
+    const bare = new TableResolver().resolve(Typed).mapping({}).map(change) as Insert;
+    expect(bare.record).toStrictEqual(exact.record);
+  });
+
   it('says so', async () => {
     const resolver = new TableResolver();
     resolver.resolve(HTTPLogEntryV2);
     expect(resolver.notes).toEqual([expect.stringContaining('public.http_log_entry_v2')]);
     expect(new TableResolver([await builtSource([HTTPLogEntryV2])]).notes).toEqual([]);
+  });
+});
+
+describe('an entity of a data source', () => {
+  const Parcels = new EntitySchema<{ id: number; dueOn: string }>({
+    name: 'Parcel',
+    tableName: 'parcels',
+    schema: 'shop',
+    columns: { id: { type: 'int', primary: true }, dueOn: { type: 'date', name: 'due_on' } },
+  });
+
+  it('may be an entity schema', async () => {
+    const table = new TableResolver([await builtSource([Parcels])]).resolve(Parcels);
+    expect(table.name).toBe('shop.parcels');
+    const change = new Insert(transaction, relation, place, { id: 1, due_on: new Date(2026, 2, 9) });
+    expect((table.mapping({}).map(change) as Insert).record).toStrictEqual({ id: 1, dueOn: '2026-03-09' });
+  });
+
+  it('is told to be one where no data source has it', () => {
+    expect(() => new TableResolver().resolve(Parcels)).toThrow(
+      /the entity schema Parcel is of no data source of the application: provide yours/,
+    );
+  });
+
+  it('is refused where only a data source of another database has it', async () => {
+    const source = await builtSource([Typed]);
+    const elsewhere = await builtSource([Typed]);
+    Object.assign(elsewhere, { options: { ...elsewhere.options, type: 'mysql' } });
+    expect(() => new TableResolver([elsewhere]).resolve(Typed)).toThrow(
+      'the class Typed is an entity of a data source of mysql',
+    );
+    expect(new TableResolver([elsewhere, source]).resolve(Typed).name).toBe('public.typed');
   });
 });
 
