@@ -43,6 +43,8 @@ interface Explored {
   readonly schema: StandardSchemaV1 | undefined;
   /** What an ORM has to do with it, from within to without. */
   readonly layers: Layers;
+  /** Its policy parks. */
+  readonly parks: boolean;
   /** Class, method and module, for error texts. */
   readonly place: string;
   readonly isEnabled: boolean;
@@ -88,7 +90,8 @@ export class PgListenerExplorer {
       if (twin !== undefined) mistakes.push(twinMistake({ definition, place }, twin));
       const isEnabled = override?.enabled ?? finding.metadata.options.enabled ?? true;
       const { schema } = finding.metadata.options;
-      handlers.set(key, { definition, handler, schema, layers, place, isEnabled });
+      const parks = (definition.onExhausted ?? config.onExhausted) === 'park';
+      handlers.set(key, { definition, handler, schema, layers, parks, place, isEnabled });
     }
     for (const config of configs.values()) {
       for (const id of Object.keys(config.handlers)) {
@@ -103,9 +106,9 @@ export class PgListenerExplorer {
     };
   }
 
-  private enhanced({ definition, handler, schema, layers }: Explored): HandlerDefinition {
+  private enhanced({ definition, handler, schema, layers, parks }: Explored): HandlerDefinition {
     const enhance = this.enhancers.enhance(handler);
-    const checked: Around | undefined = schema && ((method) => withSchema(schema, handler.isBatch, method));
+    const checked: Around | undefined = schema && ((method) => withSchema(schema, handler.isBatch, method, parks));
     return surrounded(definition, [enhance, checked, ...layers]);
   }
 

@@ -15,9 +15,16 @@ type Checked = { readonly change: unknown } | { readonly error: Error };
 /**
  * Puts a schema before a handler: the row of an insert or update is validated, and what the schema makes of it is the
  * `record` that the handler gets. Deletes and truncates pass. A synchronous schema costs no promise.
+ *
+ * @param parks a row that does not fit is parked: what has its key must not overtake it within an array
  */
-export function withSchema(schema: StandardSchemaV1, isBatch: boolean, method: HandlerMethod): HandlerMethod {
-  if (isBatch) return batchWithSchema(schema, method);
+export function withSchema(
+  schema: StandardSchemaV1,
+  isBatch: boolean,
+  method: HandlerMethod,
+  parks = false,
+): HandlerMethod {
+  if (isBatch) return batchWithSchema(schema, method, parks);
   return function (payload, context) {
     const change = validated(schema, payload);
     return isPromise(change)
@@ -27,10 +34,11 @@ export function withSchema(schema: StandardSchemaV1, isBatch: boolean, method: H
 }
 
 /** Items that do not fit have failed, each for itself; the handler gets the others. */
-function batchWithSchema(schema: StandardSchemaV1, method: HandlerMethod): HandlerMethod {
+function batchWithSchema(schema: StandardSchemaV1, method: HandlerMethod, parks: boolean): HandlerMethod {
   return function (payload, context) {
     const checks = (payload as readonly unknown[]).map((each) => checked(schema, each));
-    const call = (items: readonly Checked[]): unknown => {
+    const call = (all: readonly Checked[]): unknown => {
+      const items = parks ? heldBack(all) : all;
       const fitting = items.flatMap((item) => ('change' in item ? [item.change] : []));
       if (fitting.length === items.length) return method.call(this, fitting, context);
       if (fitting.length === 0) return resultsOf(items, undefined, 0);
@@ -40,6 +48,14 @@ function batchWithSchema(schema: StandardSchemaV1, method: HandlerMethod): Handl
     };
     return checks.some(isPromise) ? Promise.all(checks).then(call) : call(checks as Checked[]);
   };
+}
+
+/** From the first that does not fit, all have failed: they are tried one by one then, and each sees what is parked by then. */
+function heldBack(items: readonly Checked[]): readonly Checked[] {
+  const first = items.find((item) => 'error' in item);
+  if (first === undefined) return items;
+  const at = items.indexOf(first);
+  return items.map((item, index) => (index < at || 'error' in item ? item : first));
 }
 
 /** What the handler says of those that it got, in the places of all. */

@@ -266,7 +266,7 @@ describe('rows of other classes', () => {
         schema,
         onExhausted: 'skip',
         retry: { attempts: 1 },
-        batch: { size: 9, maxWaitMs: 1 },
+        batch: { size: 9, maxWaitMs: 100 },
       })
       many(changes: readonly InsertChange<z.output<typeof schema>>[]): unknown {
         seen.push(changes.map(({ record: { id } }) => id));
@@ -279,7 +279,7 @@ describe('rows of other classes', () => {
         mapped: true,
         onExhausted: 'skip',
         retry: { attempts: 1 },
-        batch: { size: 9, maxWaitMs: 1 },
+        batch: { size: 9, maxWaitMs: 100 },
       })
       plain(changes: readonly InsertChange<Dog>[]): unknown {
         const failed = { status: 'rejected', reason: new Error('no 3') };
@@ -320,10 +320,11 @@ describe('rows of other classes', () => {
       ['Dogs.many', 3],
       ['Dogs.many', 4],
     ]);
-    expect(found('skipped')).toEqual([
-      ['Dogs.one', 4],
+    // Whose turn it is among arrays is a matter of time.
+    expect(found('skipped').sort()).toEqual([
       ['Dogs.many', 3],
       ['Dogs.many', 4],
+      ['Dogs.one', 4],
       ['plain', 3],
     ]);
     await listener.emit(update('animals', { animal_id: 2, kind: 'Dog', bark: 'wuff' }));
