@@ -15,7 +15,7 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { REQUEST } from '@nestjs/core';
-import { timer, type Observable } from 'rxjs';
+import { retry, timeout, timer, type Observable } from 'rxjs';
 import { mergeMap } from 'rxjs/operators';
 import {
   OnSchemaChange,
@@ -129,6 +129,47 @@ describe('enhancers on a server', () => {
     expect(parked).toMatchObject({ attempts: 1, error: expect.stringContaining('schema: total') });
     expect(JSON.stringify(parked!.error)).not.toContain('broken');
     expect((parked!.change as InsertChange<{ total: string }>).record.total).toBe('broken');
+  });
+
+  it('an interceptor that gives up a transactional call takes back what it wrote; one that repeats it keeps it', async () => {
+    await db.query('TRUNCATE orders, totals');
+    const late: Promise<unknown>[] = [];
+    const attempts: string[] = [];
+    const by = (intercept: NestInterceptor['intercept']): NestInterceptor => ({ intercept });
+    @Injectable()
+    class Orders {
+      @OnTableChange('orders', 'insert', { transactional: true, retry: RETRY })
+      @UseInterceptors(by((_, next) => next.handle().pipe(timeout(1_000))))
+      async onInsert({ record }: InsertChange<Order>, { client, attempt }: TransactionalContext): Promise<void> {
+        attempts.push(`insert ${attempt}`);
+        await client.query('INSERT INTO totals VALUES ($1, $2)', [record.id, attempt]);
+        if (attempt > 1) return;
+        await new Promise((resolve) => setTimeout(resolve, 1_500));
+        const write = Promise.resolve().then(() => client.query('INSERT INTO totals VALUES (100, 1)'));
+        late.push(write.then(String, (error: Error) => error.message));
+      }
+      @OnTableChange('orders', 'update', { transactional: true, retry: RETRY })
+      @UseInterceptors(by((_, next) => next.handle().pipe(retry(1))))
+      async onUpdate({ record }: UpdateChange<Order>, { client, attempt }: TransactionalContext): Promise<void> {
+        attempts.push(`update ${attempt}`);
+        await client.query('INSERT INTO totals VALUES ($1, 0)', [record.id * 10 + attempts.length]);
+        if (attempts.length < 4) throw new Error('once more');
+      }
+    }
+    await apps.start({ connection: db.url, slot: 'enhancers_timeout' }, [Orders]);
+    await db.query(`INSERT INTO orders VALUES (1, '1')`);
+    await waitFor(() => late.length === 1, 'the call that is late');
+    await db.query(`UPDATE orders SET total = '2'`);
+    const ids = async () =>
+      (await db.query('SELECT id, total FROM totals ORDER BY id')).map((row) => Object.values(row));
+    await waitFor(async () => (await ids()).length === 3, 'what is written');
+    expect(await ids()).toEqual([
+      [1, 2],
+      [13, 0],
+      [14, 0],
+    ]);
+    expect(attempts).toEqual(['insert 1', 'insert 2', 'update 1', 'update 1']);
+    expect(await late[0]).toContain('after its call is over');
   });
 
   it('what has the key of a row that does not fit waits behind it, also within an array', async () => {
