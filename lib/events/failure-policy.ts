@@ -102,25 +102,30 @@ export function isParkChange(error: unknown): boolean {
   return verdictOf(error) === 'PG_LISTENER_PARK_CHANGE';
 }
 
-/** What the log says of a failed attempt. */
+/**
+ * What the log says of a failed attempt.
+ *
+ * @param hasKey false: a message, which nothing waits behind
+ */
 export function failureText(
   handler: string,
   work: string,
   attempt: number,
   decision: FailureDecision,
   reason: Error,
+  hasKey = true,
 ): string {
-  return `Handler ${handler} failed on ${work} (attempt ${attempt}): ${withConsequence(reason, consequenceOf(decision))}`;
+  return `Handler ${handler} failed on ${work} (attempt ${attempt}): ${withConsequence(reason, consequenceOf(decision, hasKey))}`;
 }
 
-function consequenceOf(decision: FailureDecision): string {
+function consequenceOf(decision: FailureDecision, hasKey: boolean): string {
   switch (decision.action) {
     case 'retry': {
       const hold = decision.isExhausted ? '; the position holds until it succeeds' : '';
       return `next try in ${decision.delayMs} ms${hold}`;
     }
     case 'park':
-      return 'it is parked, and what follows for the same key waits behind it';
+      return `it is parked${hasKey ? ', and what follows for the same key waits behind it' : ''}`;
     case 'skip':
       return 'it is skipped';
     case 'halt':

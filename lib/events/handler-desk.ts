@@ -106,7 +106,11 @@ export class HandlerDesk {
     const reason = asError(error);
     // The stack is the same each time; once says where, and once more when it gets serious.
     const isTold = attempt > 1 && attempt !== runner.retry.attempts && decision.action === 'retry';
-    this.logger.error(failureText(runner.id, what, attempt, decision, reason), isTold ? undefined : reason.stack);
+    const hasKey = runner.definition.kind !== 'message';
+    this.logger.error(
+      failureText(runner.id, what, attempt, decision, reason, hasKey),
+      isTold ? undefined : reason.stack,
+    );
     if (isExhausted) this.blocked.set(caller, { handler: runner.id, interruption: null });
     if (decision.action === 'retry' && !decision.isAttempt) tries.free++;
     return decision;

@@ -102,6 +102,7 @@ describe('a change that fails for good under park', () => {
     expect(settled.map((isSettled) => isSettled())).toEqual([true, true, true]);
     expect(handler.seen).toEqual(['poison', 'fine', 'poison', 'poison', 'fine']);
     expect(await bench.store.texts()).toEqual(['poison', 'poison', 'poison']);
+    expect(bench.errors.map((text) => text.endsWith('it is parked'))).toEqual([true, true, true]);
   });
 });
 
