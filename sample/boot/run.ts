@@ -9,9 +9,16 @@ export function run(title: string, sample: (interrupted: AbortSignal) => Promise
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
   void outcomeOf(sample, interruption.signal).then((failure) => {
-    if (failure !== undefined) console.error(`\n${title} did not start: ${failure.message}\n`);
+    if (failure !== undefined) console.error(`\n${title} did not start: ${reasonOf(failure)}\n`);
     process.exit(failure === undefined ? 0 : 1);
   });
+}
+
+/** A port that is taken is the one failure of Node that a person can mend at once. */
+function reasonOf(failure: Error): string {
+  const { code, port } = failure as NodeJS.ErrnoException & { port?: number };
+  if (code !== 'EADDRINUSE') return failure.message;
+  return `port ${port} is taken. Stop what uses it, or choose another: the README of the sample names the variable.`;
 }
 
 async function outcomeOf(
