@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { createDatabase, withClient, type TestDatabase } from '../support/database.js';
 import { lookOn } from '../support/event-stream.js';
+import { leftovers, sendAsWritten, tidyUpAsWritten } from '../support/sample-readme.js';
 import { startSample, type SampleProcess } from '../support/sample.js';
 import { waitFor } from '../support/wait.js';
 
@@ -260,6 +261,29 @@ describe('the sample named-apps', () => {
     await expectNothingLeft();
   });
 
+  it('says which SQL takes away all that it has left', async () => {
+    const { url, signal, exited } = start();
+    await url();
+    signal('SIGTERM');
+    expect(await exited).toEqual({ code: 0, signal: null });
+    await expectNothingLeft();
+    await tidyUpAsWritten('named-apps', shop);
+    expect(await leftovers(shop)).toEqual([]);
+    const ofBilling = (sql: string) =>
+      sql.replaceAll('named_apps_shop', 'named_apps_billing').replace('orders', 'invoices');
+    await tidyUpAsWritten('named-apps', billing, ofBilling);
+    expect(await leftovers(billing)).toEqual([]);
+  });
+
+  it('says that a port is taken', async () => {
+    const first = start();
+    const { port } = new URL(await first.url());
+    const { output, exited } = start({ PORT: port });
+    expect(await exited).toEqual({ code: 1, signal: null });
+    expect(output()).toContain(`Named apps did not start: port ${port} is taken.`);
+    await first.kill();
+  });
+
   describe('without any set-up', () => {
     let temporary: string;
 
@@ -276,11 +300,11 @@ describe('the sample named-apps', () => {
     it('starts a PostgreSQL with both databases, tells the story, and leaves nothing behind', async () => {
       const { url, output, signal, exited } = startAlone();
       const address = await url();
-      expect((await fetch(`${address}/orders/1/pay`, { method: 'POST' })).status).toBe(204);
-      await waitFor(() => output().includes('Order 1 has invoice 1'), output);
+      expect(await sendAsWritten('named-apps', { 3001: address })).toEqual(['POST /orders/2/pay 204']);
+      await waitFor(() => output().includes('Order 2 has invoice 1'), output);
       const [database] = /postgresql:\S+\/billing/.exec(output())!;
       const { rows } = await withClient(database, (client) => client.query('SELECT order_id FROM invoices'));
-      expect(rows).toEqual([{ order_id: 1 }]);
+      expect(rows).toEqual([{ order_id: 2 }]);
       expect(readdirSync(temporary)).toHaveLength(1);
       signal('SIGINT');
       expect(await exited).toEqual({ code: 0, signal: null });

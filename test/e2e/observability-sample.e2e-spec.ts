@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { createDatabase, dropSlots, withClient, type TestDatabase } from '../support/database.js';
+import { leftovers, sendAsWritten, tidyUpAsWritten } from '../support/sample-readme.js';
 import { Scrape } from '../support/prometheus-text.js';
 import { startSample, type SampleProcess } from '../support/sample.js';
 import { waitFor } from '../support/wait.js';
@@ -104,12 +105,24 @@ describe('the sample observability', () => {
     await stop();
   });
 
+  it('says which SQL takes away all that it has left', async () => {
+    await start();
+    await stop();
+    await tidyUpAsWritten('observability', db);
+    expect(await leftovers(db)).toEqual([]);
+  });
+
   it('starts a PostgreSQL without any set-up, knows its limit, and leaves nothing behind', async () => {
     const temporary = mkdtempSync(join(tmpdir(), 'observability-'));
     // Where the tests run as root, the server runs as another user.
     chmodSync(temporary, 0o755);
     try {
       await start({ DATABASE_URL: undefined, TMPDIR: temporary });
+      expect(await sendAsWritten('observability', { 3002: address })).toEqual([
+        'POST /orders 201',
+        'GET /health 200',
+        'GET /metrics 200',
+      ]);
       const { value } = await scrape().then((each) => ({ value: each.value.bind(each) }));
       expect(value('pg_listener_slot_safe_bytes')!).toBeLessThan(300_000_000);
       await stop();

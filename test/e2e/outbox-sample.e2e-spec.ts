@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { OutboxOracle } from '../support/outbox-oracle.js';
-import { leftovers, tidyUpAsWritten } from '../support/sample-readme.js';
+import { leftovers, sendAsWritten, tidyUpAsWritten } from '../support/sample-readme.js';
 import { startSample, type SampleProcess } from '../support/sample.js';
 import { sleep, waitFor, waitForCount } from '../support/wait.js';
 
@@ -262,13 +262,18 @@ describe('the sample outbox', () => {
     try {
       await start({ DATABASE_URL: undefined, BROKER_URL: undefined, BROKER_PORT: '0', TMPDIR: temporary });
       const [, own] = /(http:\S+)\/deliveries/.exec(sample.output())!;
-      const id = await place('book', 1);
+      expect(await sendAsWritten('outbox', { 3003: address, 3004: own! })).toEqual([
+        'POST /orders/book/2 201',
+        'POST /shipments/1 204',
+        'GET /deliveries 200',
+      ]);
       await waitFor(
-        () => sample.output().includes(`order.placed ${id}, event `),
+        () => sample.output().includes('order.shipped 1, event '),
         () => sample.output(),
       );
       expect(await (await fetch(`${own}/deliveries`)).json()).toMatchObject([
-        { event: { order: id }, isDuplicate: false },
+        { event: { type: 'order.placed', order: 1, quantity: 2 }, isDuplicate: false },
+        { event: { type: 'order.shipped', order: 1 }, isDuplicate: false },
       ]);
       sample.signal('SIGINT');
       expect(await sample.exited).toEqual({ code: 0, signal: null });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Random } from '../faults/random.js';
 import { createDatabase, withClient, type TestDatabase } from '../support/database.js';
-import { leftovers, tidyUpAsWritten } from '../support/sample-readme.js';
+import { leftovers, sendAsWritten, tidyUpAsWritten } from '../support/sample-readme.js';
 import { startSample, type SampleProcess } from '../support/sample.js';
 import { OrderLoad } from '../support/order-load.js';
 import { sleep, waitFor } from '../support/wait.js';
@@ -195,8 +195,11 @@ describe('the sample projection', () => {
     chmodSync(temporary, 0o755);
     try {
       await start({ DATABASE_URL: undefined, TMPDIR: temporary });
-      const response = await fetch(`${address}/rush`, { method: 'POST' });
-      expect(await response.json()).toEqual({ transactions: 1_000 });
+      expect(await sendAsWritten('projection', { 3005: address })).toEqual([
+        'POST /rush 200',
+        'GET /totals 200',
+        'GET /check 200',
+      ]);
       await waitFor(
         async () => (await get('check')).right,
         () => sample.output(),

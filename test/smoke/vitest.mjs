@@ -54,7 +54,8 @@ export function check(listener: TestPgListener) {
 /** The tests of docs/testing.md, with Vitest's import in place of Jest's: what the guide says. */
 export async function checkGuideInVitest(checks, run, { tarball, root }) {
   const cwd = join(run.folder, 'vitest');
-  const specs = testsOf(readFileSync(join(root, 'docs', 'testing.md'), 'utf8'));
+  const guide = readFileSync(join(root, 'docs', 'testing.md'), 'utf8');
+  const specs = testsOf(guide);
   await checks.check('the tests of the guide pass in Vitest', async () => {
     mkdirSync(cwd);
     writeFileSync(join(cwd, 'package.json'), JSON.stringify({ name: 'in-vitest', private: true, type: 'module' }));
@@ -72,5 +73,11 @@ export async function checkGuideInVitest(checks, run, { tarball, root }) {
     const only = { compilerOptions: COMPILER_OPTIONS, files: ['types.ts'] };
     writeFileSync(join(cwd, 'tsconfig.types.json'), JSON.stringify(only));
     await run.run('node', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json'], { cwd });
+    // What docs/testing.md says to write where the package manager keeps packages apart.
+    const [, declaration] = /^```text\n([^]*?declare module 'vitest'[^]*?)^```$/m.exec(guide);
+    writeFileSync(join(cwd, 'declaration.ts'), declaration);
+    const declared = { compilerOptions: { ...COMPILER_OPTIONS, types: [] }, files: ['declaration.ts'] };
+    writeFileSync(join(cwd, 'tsconfig.declaration.json'), JSON.stringify(declared));
+    await run.run('node', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.declaration.json'], { cwd });
   });
 }

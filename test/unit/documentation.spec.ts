@@ -3,9 +3,11 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
+import { blocksOf, BLOCKS, PAGES, type CodeBlock } from '../support/documentation.js';
 import { packageRoot } from './package-root.js';
 
 const PACKAGE_ROOT = packageRoot();
+const MANIFEST = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8'));
 
 /** What `nest new` of Nest 12 writes into tsconfig.json; `strict` is what it asks for. */
 const NEST_FLAGS = {
@@ -13,52 +15,9 @@ const NEST_FLAGS = {
   strictPropertyInitialization: false,
 };
 
-interface Page {
-  /** From the root of the package. */
-  readonly path: string;
-  readonly text: string;
-}
-
-interface CodeBlock {
-  readonly page: string;
-  readonly line: number;
-  readonly language: string;
-  readonly code: string;
-}
-
-const PAGES = pagesIn('.', ['README.md', 'CHANGELOG.md']).concat(
-  pagesIn('docs'),
-  pagesIn('docs/decisions'),
-  samplePages(),
-);
-const BLOCKS = PAGES.flatMap(blocksOf);
 const TYPESCRIPT = BLOCKS.filter(({ language }) => language === 'ts');
 /** Folders of this run: one that was killed leaves its own behind, for ever. */
 const made: string[] = [];
-
-function pagesIn(folder: string, names?: readonly string[]): Page[] {
-  const files = names ?? readdirSync(join(PACKAGE_ROOT, folder)).filter((name) => name.endsWith('.md'));
-  return files.map((name) => {
-    const path = join(folder, name);
-    return { path, text: readFileSync(join(PACKAGE_ROOT, path), 'utf8') };
-  });
-}
-
-function samplePages(): Page[] {
-  const folders = readdirSync(join(PACKAGE_ROOT, 'sample'), { withFileTypes: true }).filter((each) =>
-    each.isDirectory(),
-  );
-  return ['sample', ...folders.map(({ name }) => `sample/${name}`)].flatMap((folder) => pagesIn(folder));
-}
-
-function blocksOf({ path, text }: Page): CodeBlock[] {
-  return [...text.matchAll(/^```(\w*)\n([^]*?)^```$/gm)].map((match) => ({
-    page: path,
-    line: text.slice(0, match.index).split('\n').length,
-    language: match[1]!,
-    code: match[2]!,
-  }));
-}
 
 /** @returns what the compiler says, with the place of each block for its name */
 function compile(blocks: readonly CodeBlock[], strict: boolean): string[] {
@@ -89,6 +48,26 @@ function compileGroup(folder: string, blocks: readonly CodeBlock[], strict: bool
   return status === 0 ? [] : stdout.trim().split('\n');
 }
 
+/** What an entry point exports. Each has a list of names, written by hand. */
+function namesOf(entry: string): string[] {
+  const source = readFileSync(join(PACKAGE_ROOT, entry), 'utf8');
+  return [...source.matchAll(/\{([^}]*)\}/g)]
+    .flatMap(([, names]) => names!.split(','))
+    .map((name) => name.replace(/^\s*(type )?/, '').trim())
+    .filter((name) => name !== '');
+}
+
+/** As GitHub makes them of headings. */
+function anchorsOf(file: string): string[] {
+  const text = readFileSync(file, 'utf8').replaceAll(/^```[^]*?^```$/gm, '');
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(/\s/g, '-'),
+  );
+}
+
 describe('the documentation', () => {
   it.each([true, false])(
     "has code blocks that compile with Nest 12's default flags, strict: %s",
@@ -100,9 +79,15 @@ describe('the documentation', () => {
   );
 
   it('says of every code block which language it is in, but for what stands in a terminal or a drawing', () => {
-    const known = new Set(['ts', 'js', 'sh', 'sql', 'text', '']);
+    const known = new Set(['ts', 'js', 'json', 'sh', 'sql', 'text', '']);
+    const fences = PAGES.flatMap(({ text }) => text.match(/^ *```/gm) ?? []);
+    expect(fences).toHaveLength(2 * BLOCKS.length);
     expect(BLOCKS.filter(({ language }) => !known.has(language))).toEqual([]);
-    const suspicious = BLOCKS.filter(({ language, code }) => language !== 'ts' && /^(import|export) .*;$/m.test(code));
+    // Vitest is not among our packages: test/smoke/vitest.mjs compiles what is said of it.
+    const others = BLOCKS.filter(
+      ({ language, code }) => language !== 'ts' && !code.includes("declare module 'vitest'"),
+    );
+    const suspicious = others.filter(({ code }) => /^(import|export) .*;$/m.test(code));
     expect(suspicious).toEqual([]);
   });
 
@@ -110,8 +95,12 @@ describe('the documentation', () => {
     const broken = PAGES.flatMap(({ path, text }) =>
       [...text.matchAll(/\]\(([^)\s]+)\)/g)]
         .map((match) => match[1]!)
-        .filter((target) => !/^(https?:|#)/.test(target))
-        .filter((target) => !existsSync(resolve(PACKAGE_ROOT, dirname(path), target.split('#')[0]!)))
+        .filter((target) => !/^https?:/.test(target))
+        .filter((target) => {
+          const [file, anchor] = target.split('#') as [string, string?];
+          const led = file === '' ? join(PACKAGE_ROOT, path) : resolve(PACKAGE_ROOT, dirname(path), file);
+          return !existsSync(led) || (anchor !== undefined && !anchorsOf(led).includes(anchor));
+        })
         .map((target) => `${path}: ${target}`),
     );
     expect(broken).toEqual([]);
@@ -131,6 +120,23 @@ describe('the documentation', () => {
         !readFileSync(join(PACKAGE_ROOT, file), 'utf8').includes(title),
     );
     expect(missing).toEqual([]);
+  });
+
+  it('names everything that the package exports, and each error with its code', () => {
+    const { text } = PAGES.find(({ path }) => path === 'docs/api.md')!;
+    const missing = Object.values(MANIFEST.exports as Record<string, { types?: string }>)
+      .flatMap(({ types }) =>
+        types === undefined ? [] : namesOf(types.replace('dist', 'lib').replace('.d.ts', '.ts')),
+      )
+      .filter((name) => !text.includes(`\`${name}\``) && !text.includes(`\`${name}(`) && !text.includes(`\`${name}<`));
+    expect(missing).toEqual([]);
+    const errors = readdirSync(join(PACKAGE_ROOT, 'lib/errors'))
+      .map((name) => readFileSync(join(PACKAGE_ROOT, 'lib/errors', name), 'utf8'))
+      .flatMap((source) => [...source.matchAll(/export class (\w+Error) extends[^}]*?code = '(\w+)'/g)])
+      .filter(([, name]) => text.includes(`\`${name}\``))
+      .filter(([, name, code]) => !new RegExp(`\\| \`${name}\` +\\| \`${code}\``).test(text));
+    expect(errors.map(([, name]) => name)).toEqual([]);
+    expect(namesOf('lib/index.ts').length).toBeGreaterThan(100);
   });
 
   it('has a README that is read in three minutes', () => {
