@@ -114,7 +114,7 @@ describe('a reader who does what the guides say', () => {
     expect(ofAnyTime(seen.stdout)).toBe(ofAnyTime(shown));
 
     expect(await slotsOf()).toContain('shop');
-    const dropping = await runCommand(words('drop-slot'), { input: 'shop\n' });
+    const dropping = await runCommand([...words('drop-slot'), '--yes']); // nobody is there to be asked
     expect([dropping.code, await slotsOf()]).toEqual([0, expect.not.arrayContaining(['shop'])]);
   });
 

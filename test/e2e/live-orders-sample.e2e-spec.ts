@@ -24,10 +24,8 @@ describe('the sample live-orders', () => {
     sample = startSample('live-orders', { DATABASE_URL: db.url, PORT: port });
     const { url, output, signal, exited } = sample;
     const address = await url();
-    const [{ code }] = BLOCKS.filter(
-      ({ page, language }) => page === 'sample/live-orders/README.md' && language === 'sql',
-    ) as [{ code: string }];
-    await db.query(code);
+    const block = BLOCKS.find(({ page, language }) => page === 'sample/live-orders/README.md' && language === 'sql');
+    await db.query(block!.code);
     for (const text of ['created: You, 2 x Teapot', '#1 deleted']) await waitFor(() => output().includes(text), output);
     expect(await (await fetch(`${address}/health`)).json()).toMatchObject({ status: 'up' });
 

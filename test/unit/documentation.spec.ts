@@ -132,7 +132,7 @@ describe('the documentation', () => {
     expect(missing).toEqual([]);
     const errors = readdirSync(join(PACKAGE_ROOT, 'lib/errors'))
       .map((name) => readFileSync(join(PACKAGE_ROOT, 'lib/errors', name), 'utf8'))
-      .flatMap((source) => [...source.matchAll(/export class (\w+Error) extends[^}]*?code = '(\w+)'/g)])
+      .flatMap((source) => Array.from(source.matchAll(/export class (\w+Error) extends[^}]*?code = '(\w+)'/g)))
       .filter(([, name]) => text.includes(`\`${name}\``))
       .filter(([, name, code]) => !new RegExp(`\\| \`${name}\` +\\| \`${code}\``).test(text));
     expect(errors.map(([, name]) => name)).toEqual([]);
