@@ -8,6 +8,8 @@ export function run(title: string, sample: (interrupted: AbortSignal) => Promise
   // A second signal changes nothing: npm passes on what the terminal has sent already.
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
+  // The log is held back until the sample is up, and a server of its own takes some seconds.
+  console.log(`${title} starts, in a few seconds …`);
   void outcomeOf(sample, interruption.signal).then((failure) => {
     if (failure !== undefined) console.error(`\n${title} did not start: ${reasonOf(failure)}\n`);
     process.exit(failure === undefined ? 0 : 1);

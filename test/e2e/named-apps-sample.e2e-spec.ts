@@ -250,6 +250,7 @@ describe('the sample named-apps', () => {
     expect(await exited).toEqual({ code: 1, signal: null });
     expect(output()).toBe(
       [
+        'Named apps starts, in a few seconds …',
         '',
         'Named apps did not start: the database cannot be used: database "no_such_database" does not exist. Create it, or name another one.',
         `  To try it by hand: psql ${wrong.href.replace(':hunter2', '')}`,
@@ -316,7 +317,7 @@ describe('the sample named-apps', () => {
     it('ends with code 0 on a signal that comes while PostgreSQL starts', async () => {
       const { exited, output } = startAlone({ NODE_OPTIONS: SIGTERM_AT_FIRST_FOLDER });
       expect(await exited).toEqual({ code: 0, signal: null });
-      expect(output()).toBe('');
+      expect(output()).toBe('Named apps starts, in a few seconds …\n');
       expect(readdirSync(temporary)).toEqual([]);
     });
   });

@@ -18,7 +18,7 @@ const root = resolve(fileURLToPath(new URL('.', import.meta.url)), '../..');
 /** Where versions differ: what the server says, sends and refuses. */
 const SPECS = [
   'integration/(?!parked-store.volume|oracles/wal2json)',
-  'e2e/(cli/|orm/|enhancers|health|metrics|testing-|delivery|faults|streams-and-messages|tls-and-scram|failure-catalogue|gaps|slot-owner|slot-record|take-over|parking\\.|policies|batches|effects|columns|row-images|binary|streaming\\.|two-phase|types-|schema|postgres-cases)',
+  'e2e/(cli/|documentation|metrics|testing-rec|delivery|faults|streams-and-messages|tls-and-scram|failure-catalogue|gaps|slot-owner|slot-record|take-over|parking\\.|policies|batches|effects|columns|row-images|binary|streaming\\.|two-phase|types-|schema|postgres-cases)',
 ];
 
 function readArguments(parameters) {
