@@ -47,6 +47,8 @@ export class RelationCache {
   /** A later Relation message of one id replaces the earlier one: the table was altered. */
   add(relation: Relation): CachedRelation {
     const cached = new CachedRelation(relation, this.types);
+    // What rows have shown is not in a description, and the server repeats one whenever something of the table has changed.
+    cached.isUneven ||= this.relations.get(relation.id)?.isUneven ?? false;
     this.put(cached);
     return cached;
   }

@@ -236,6 +236,8 @@ describe.each([
           `CREATE TABLE docs_1 PARTITION OF docs FOR VALUES FROM (0) TO (9); ALTER TABLE docs_1 ALTER body SET STORAGE EXTERNAL`,
           `INSERT INTO docs VALUES (1, 'a', '${large('x')}')`,
           'UPDATE docs SET id = 2',
+          // The table is described once more, as it is whenever the server has thought anew of it.
+          'ALTER TABLE docs_1 SET (fillfactor = 90)',
           'DELETE FROM docs',
         ],
         3,

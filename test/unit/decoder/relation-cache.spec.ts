@@ -14,6 +14,14 @@ describe('RelationCache', () => {
     expect(cache.get(1)).toBe(second);
   });
 
+  it('remembers of a table that is described once more that its old rows may lack columns', () => {
+    const cache = new RelationCache({ oids: new OidDatabase() });
+    const relation = relationOf([{ name: 'a' }]);
+    cache.add(relation).isUneven = true;
+    expect(cache.add(relation).isUneven).toBe(true);
+    expect(cache.add({ ...relation, id: relation.id + 1 }).isUneven).toBe(false);
+  });
+
   it('has the one that was described last as the last one', () => {
     const cache = new RelationCache({ oids: new OidDatabase() });
     const one = { ...relationOf([{ name: 'a' }]), id: 1 };
