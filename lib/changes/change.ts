@@ -108,7 +108,7 @@ export class Insert extends ChangeEvent implements InsertChange<Row> {
   }
   /** @internal The same change with another row: other handlers have this one. */
   withRecord(record: Row): Insert {
-    return new Insert(this.transaction, this.relation, this, record);
+    return new (this.constructor as typeof Insert)(this.transaction, this.relation, this, record);
   }
   protected body(): Record<string, unknown> {
     return { record: this.record };
@@ -149,7 +149,7 @@ export class Update extends ChangeEvent implements UpdateChange<Row> {
   /** @internal The same change with another row: other handlers have this one. */
   withRecord(record: Row): Update {
     const { transaction, relation, oldRecord, changedColumns, unchangedToast, rowKey, rereadToast } = this;
-    return new Update(
+    return new (this.constructor as typeof Update)(
       transaction,
       relation,
       this,

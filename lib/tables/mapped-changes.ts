@@ -4,31 +4,12 @@ type Row = Record<string, unknown>;
 
 /** As `Insert`, of a record that may be an instance of a class. */
 export class MappedInsert extends Insert {
-  override withRecord(record: Row): MappedInsert {
-    return new MappedInsert(this.transaction, this.relation, this, record);
-  }
-
   protected override body(): Record<string, unknown> {
     return { record: plainOf(this.record) };
   }
 }
 
 export class MappedUpdate extends Update {
-  override withRecord(record: Row): MappedUpdate {
-    const { transaction, relation, oldRecord, changedColumns, unchangedToast, rowKey, rereadToast } = this;
-    return new MappedUpdate(
-      transaction,
-      relation,
-      this,
-      record,
-      oldRecord,
-      changedColumns,
-      unchangedToast,
-      rowKey,
-      rereadToast,
-    );
-  }
-
   /** Of what is embedded, every column has to be there. */
   override hasColumn<K extends string>(
     property: K,

@@ -1,8 +1,8 @@
-import { Logger } from '@nestjs/common';
-import { startPostgres, type PostgresServer } from 'nestjs-pg-listener/testing';
-import pg from 'pg';
-import { cannotStartOn, noServer } from '../boot/database-errors.js';
-import { preferred } from '../boot/port.js';
+import type { PostgresServer } from 'nestjs-pg-listener/testing';
+import type pg from 'pg';
+import { cannotStartOn } from '../boot/database-errors.js';
+import { openPool } from '../boot/open-pool.js';
+import { ownServer } from '../boot/own-server.js';
 import { psqlLine } from '../boot/psql-line.js';
 import { unavailable } from './database-errors.js';
 import { CREATE_TABLE, FIRST_ORDERS } from './schema.js';
@@ -24,15 +24,12 @@ export class Database {
     readonly url: string,
     private readonly server?: PostgresServer,
   ) {
-    this.pool = new pg.Pool({ connectionString: url, connectionTimeoutMillis: 5_000 });
-    const logger = new Logger('Database');
-    // A server that restarts ends idle connections; unheard, that error would end the process.
-    this.pool.on('error', ({ message }) => this.pool.ending || logger.warn(`Lost a connection: ${message}`));
+    this.pool = openPool(url, 'Database');
   }
 
   /** Opens the database at `url`; without one, a PostgreSQL of our own that lives as long as this object. */
   static async open(url: string | undefined): Promise<Database> {
-    const server = url ? undefined : await startOwn();
+    const server = url ? undefined : await ownServer([VARIABLE], EMBEDDED_PORT);
     const database = new Database(url || server!.url, server);
     try {
       await database.prepare();
@@ -82,9 +79,4 @@ export class Database {
     // Before there is a slot: these are rows that were there already. A database of yours is left as it is.
     if (this.isEmbedded) await this.pool.query(FIRST_ORDERS);
   }
-}
-
-async function startOwn(): Promise<PostgresServer> {
-  const port = await preferred(EMBEDDED_PORT);
-  return startPostgres({ port }).catch((error: unknown) => Promise.reject(noServer([VARIABLE], error)));
 }

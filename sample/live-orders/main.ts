@@ -4,6 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { PgListener } from 'nestjs-pg-listener';
 import { assertFree, portFrom } from '../boot/port.js';
+import { APPLICATION_OPTIONS } from '../boot/application-options.js';
 import { run } from '../boot/run.js';
 import { AppModule } from './app.module.js';
 import { Database } from './database.js';
@@ -38,15 +39,9 @@ run('Live orders', async (interrupted) => {
 });
 
 function createApp(database: Database): Promise<NestExpressApplication> {
-  return NestFactory.create<NestExpressApplication>(AppModule.register(database), {
-    // A failed boot is told below, in one sentence, rather than by process.abort().
-    abortOnError: false,
-    // The log is held until the application listens: where it does not get there, the sentence is all one reads.
-    bufferLogs: true,
-    autoFlushLogs: false,
-    // A page that is left open holds its event stream open.
-    forceCloseConnections: true,
-  }).then((app) => app.useStaticAssets(publicDirectory()));
+  return NestFactory.create<NestExpressApplication>(AppModule.register(database), APPLICATION_OPTIONS).then((app) =>
+    app.useStaticAssets(publicDirectory()),
+  );
 }
 
 function welcome(port: number, { psql, isEmbedded }: Database): string {

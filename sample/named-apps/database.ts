@@ -1,6 +1,7 @@
-import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import pg from 'pg';
+import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
+import type pg from 'pg';
 import { cannotStartOn } from '../boot/database-errors.js';
+import { openPool } from '../boot/open-pool.js';
 import { psqlLine } from '../boot/psql-line.js';
 
 /** Plain SQL on one database. Knows nothing of replication. */
@@ -19,10 +20,7 @@ export abstract class Database implements OnModuleInit, OnApplicationShutdown {
     private readonly schema: readonly string[],
   ) {
     this.psql = psqlLine(url, variable);
-    this.pool = new pg.Pool({ connectionString: url, connectionTimeoutMillis: 5_000 });
-    const logger = new Logger(new.target.name);
-    // A server that restarts ends idle connections; unheard, that error would end the process.
-    this.pool.on('error', ({ message }) => this.pool.ending || logger.warn(`Lost a connection: ${message}`));
+    this.pool = openPool(url, new.target.name);
   }
 
   /** Listeners start in onApplicationBootstrap, which comes after this: they find their tables. */

@@ -1,7 +1,6 @@
-import { startPostgres, type PostgresServer } from 'nestjs-pg-listener/testing';
+import type { PostgresServer } from 'nestjs-pg-listener/testing';
 import pg from 'pg';
-import { noServer } from '../boot/database-errors.js';
-import { preferred } from '../boot/port.js';
+import { ownServer } from '../boot/own-server.js';
 
 /** Not PostgreSQL's usual one, which may be in use on a developer's machine. */
 const PORT = 54_330;
@@ -12,9 +11,7 @@ const DATABASES = { SHOP_URL: 'shop', BILLING_URL: 'billing' };
 export async function provideDatabases(): Promise<PostgresServer | undefined> {
   const missing = Object.entries(DATABASES).filter(([variable]) => !process.env[variable]);
   if (missing.length === 0) return undefined;
-  const server = await startPostgres({ port: await preferred(PORT) }).catch((error: unknown) =>
-    Promise.reject(noServer(Object.keys(DATABASES), error)),
-  );
+  const server = await ownServer(Object.keys(DATABASES), PORT);
   const client = new pg.Client(server.url);
   await client.connect();
   for (const [variable, database] of missing) {

@@ -4,6 +4,7 @@ import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { PgListenerRegistry } from 'nestjs-pg-listener';
 import type { PostgresServer } from 'nestjs-pg-listener/testing';
+import { APPLICATION_OPTIONS } from '../boot/application-options.js';
 import { run } from '../boot/run.js';
 import { AppModule } from './app.module.js';
 import { BillingDatabase } from './billing/billing.database.js';
@@ -35,15 +36,7 @@ run('Named apps', async (interrupted) => {
 });
 
 function createApp(): Promise<INestApplication> {
-  return NestFactory.create(AppModule, {
-    // A failed boot is told in one sentence, rather than by process.abort().
-    abortOnError: false,
-    // The log is held until the application listens: where it does not get there, the sentence is all one reads.
-    bufferLogs: true,
-    autoFlushLogs: false,
-    // Whoever looks on holds an event stream open.
-    forceCloseConnections: true,
-  });
+  return NestFactory.create(AppModule, APPLICATION_OPTIONS);
 }
 
 function welcome(url: string, shop: ShopDatabase, billing: BillingDatabase): string {

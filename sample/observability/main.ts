@@ -4,6 +4,7 @@ import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { PgListener } from 'nestjs-pg-listener';
 import type { PostgresServer } from 'nestjs-pg-listener/testing';
+import { APPLICATION_OPTIONS } from '../boot/application-options.js';
 import { run } from '../boot/run.js';
 import { AppModule } from './app.module.js';
 import { Database, provideServer } from './database.js';
@@ -32,14 +33,7 @@ run('Observability', async (interrupted) => {
 });
 
 function createApp(database: Database): Promise<INestApplication> {
-  return NestFactory.create(AppModule.register(database), {
-    // A failed boot is told in one sentence, rather than by process.abort().
-    abortOnError: false,
-    // The log is held until the application listens: where it does not get there, the sentence is all one reads.
-    bufferLogs: true,
-    autoFlushLogs: false,
-    forceCloseConnections: true,
-  });
+  return NestFactory.create(AppModule.register(database), APPLICATION_OPTIONS);
 }
 
 function welcome(url: string, { psql }: Database): string {

@@ -1,8 +1,9 @@
-import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { startPostgres, type PostgresServer } from 'nestjs-pg-listener/testing';
-import pg from 'pg';
-import { cannotStartOn, noServer } from '../boot/database-errors.js';
-import { preferred } from '../boot/port.js';
+import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
+import type { PostgresServer } from 'nestjs-pg-listener/testing';
+import type pg from 'pg';
+import { cannotStartOn } from '../boot/database-errors.js';
+import { openPool } from '../boot/open-pool.js';
+import { ownServer } from '../boot/own-server.js';
 import { psqlLine } from '../boot/psql-line.js';
 
 /** Not PostgreSQL's usual one, which may be in use on a developer's machine. */
@@ -25,10 +26,7 @@ const SCHEMA = [
 
 /** @returns undefined where the environment names a database */
 export async function provideServer(): Promise<PostgresServer | undefined> {
-  if (process.env.DATABASE_URL) return undefined;
-  return startPostgres({ port: await preferred(PORT) }).catch((error: unknown) =>
-    Promise.reject(noServer(['DATABASE_URL'], error)),
-  );
+  return process.env.DATABASE_URL ? undefined : ownServer(['DATABASE_URL'], PORT);
 }
 
 /** Plain SQL. Knows nothing of replication. */
@@ -39,10 +37,7 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
 
   constructor(readonly url: string) {
     this.psql = psqlLine(url, 'DATABASE_URL');
-    this.pool = new pg.Pool({ connectionString: url, connectionTimeoutMillis: 5_000 });
-    const logger = new Logger(Database.name);
-    // A server that restarts ends idle connections; unheard, that error would end the process.
-    this.pool.on('error', ({ message }) => this.pool.ending || logger.warn(`Lost a connection: ${message}`));
+    this.pool = openPool(url, Database.name);
   }
 
   async onModuleInit(): Promise<void> {
